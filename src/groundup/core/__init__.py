@@ -1,0 +1,1 @@
+"""Ground floor: config base, errors, files, random numbers, devices, progress. Imports nothing from above."""
