@@ -20,11 +20,11 @@ class _Compressor(Protocol):
 def compressor_bits_per_byte(texts: Iterable[str]) -> dict[str, float]:
     """Bits per byte of `xz -9e` and `bzip2 -9` on the concatenation of `texts` as UTF-8.
 
-    Bits per byte = 8 x (bytes of the compressed file, container included) / (bytes of the text), so it compares
-    with a model's cross-entropy, summed in bits over the same bytes. The texts stream through, one at a time;
-    memory is bounded by the compressors' windows (about 700 MB for xz -9). A compressor starts knowing nothing,
-    where a model has read the training text: the n-gram in `ngram` is the bar that has read it too.
-    Raises UserError if there is no text.
+    Bits per byte = 8 x (bytes of the compressed file, container included) / (bytes of the text), so it
+    compares with a model's cross-entropy, summed in bits over the same bytes. The texts stream through, one
+    at a time; memory is bounded by the compressors' windows (about 700 MB for xz -9). A compressor starts
+    knowing nothing, where a model has read the training text: the n-gram in `ngram` is the bar that has
+    read it too. Raises UserError if there is no text.
     """
     compressors: dict[str, _Compressor] = {
         "xz": lzma.LZMACompressor(preset=_XZ_PRESET),

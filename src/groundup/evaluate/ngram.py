@@ -6,11 +6,13 @@ Language Modeling", 1999) over the 256 bytes. With c' the context c without its 
     p_n(b | c) = max(count(c b) - D(count(c b)), 0) / count(c) + escape(c) * p_{n-1}(b | c')
     escape(c)  = (D(1) N_1(c) + D(2) N_2(c) + D(3) N_3+(c)) / count(c)
 
-A context that training has not seen takes p_{n-1} as it is, and p_0 is 1/256. The longest n-grams are counted as
-they are; below, count(c b) is the number of distinct bytes seen before it. Documents are independent: each begins
-after a row of 0xFF, a byte that UTF-8 never holds, so no n-gram crosses from one into the next.
+A context that training has not seen takes p_{n-1} as it is, and p_0 is 1/256. The longest n-grams are
+counted as they are; below, count(c b) is the number of distinct bytes seen before it. Documents are
+independent: each begins after a row of 0xFF, a byte that UTF-8 never holds, so no n-gram crosses from one
+into the next.
 
-N-grams are packed into uint64, earliest byte highest: a sorted array is the table, a binary search the lookup.
+N-grams are packed into uint64, earliest byte highest: a sorted array is the table, a binary search the
+lookup.
 """
 
 from collections.abc import Iterable, Iterator
@@ -124,7 +126,7 @@ class _Level:
 
 
 def _discounts(counts: npt.NDArray[np.int64]) -> Reals:
-    """D(0), D(1), D(2), D(3 and more) from the counts of counts; a half where the text is too short for that."""
+    """D(0), D(1), D(2), D(3 and more) from the counts of counts; a half where text is too short."""
     n_1, n_2, n_3, n_4 = (int(np.count_nonzero(counts == k)) for k in (1, 2, 3, 4))
     if not n_1 * n_2 * n_3:
         return np.array([0.0, 0.5, 0.5, 0.5])
