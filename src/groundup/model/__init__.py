@@ -1,0 +1,1 @@
+"""Models, as parts with one protocol each: position, norm, attention, feed-forward."""

@@ -1,0 +1,28 @@
+"""What was chosen by looking at the machine or the clock, written down once.
+
+A run that goes on after a cut reads them instead of choosing again, and so stays bit-identical.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from groundup.core.files import read_json, write_json
+
+T = TypeVar("T", int, float, str)
+FILE = "decisions.json"
+
+
+class Decisions:
+    """A small record of named choices in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self.made: dict[str, int | float | str] = read_json(self._path) if self._path.exists() else {}
+
+    def once(self, name: str, choose: Callable[[], T]) -> T:
+        """The recorded choice, or else a new one, which is recorded."""
+        if name not in self.made:
+            self.made[name] = choose()
+            write_json(self._path, self.made)
+        return self.made[name]  # pyrefly: ignore[bad-return]
