@@ -9,7 +9,10 @@ import tokenizers
 
 from groundup.core.progress import Reporter
 
-_PROBE = "It's 1,234 o'clock…\n\n  Señor 東京 🙂‍↕️ e\u0301\t<|endoftext|> if (x) {\r\n    return;\n}\n\n\n x\u00a0\u2003y "
+_PROBE = (
+    "It's 1,234 o'clock…\n\n  Señor 東京 🙂\u200d↕️ e\u0301\t<|endoftext|> if (x) {\r\n"
+    "    return;\n}\n\n\n x\u00a0\u2003y "
+)
 """What both engines must encode alike before the fast one is trusted with a vocabulary."""
 
 
@@ -68,7 +71,7 @@ class PlainEngine:
 
 
 def open_engine(source: str, reporter: Reporter) -> Engine:
-    """The fast engine if it loads this tokenizer.json and agrees with the plain one; else that, with a warning."""
+    """The fast engine if it loads this vocabulary and agrees with the plain one; else that, and a warning."""
     plain = PlainEngine(source)
     try:
         fast = FastEngine(source)

@@ -17,7 +17,7 @@ _LLAMA3 = (
 
 @dataclass(frozen=True)
 class PreTokenizer:
-    """One rule. `ignore_merges` (a word that is a token is that token) follows llama.cpp, which ties it to the name."""
+    """One rule. `ignore_merges` (a word that is a token is not merged up) is as llama.cpp has it."""
 
     name: PreTokenizerName
     llama_cpp: str
@@ -50,7 +50,7 @@ assert tuple(PRE_TOKENIZERS) == get_args(PreTokenizerName)
 
 
 def recognize(spec: dict[str, Any]) -> PreTokenizer | None:
-    """The rule that the `pre_tokenizer` entry of a tokenizer.json spells; None if llama.cpp has no name for it."""
+    """The rule that the `pre_tokenizer` entry of a tokenizer.json spells; None if llama.cpp has no such."""
     wanted = _essence(spec)
     for rule in PRE_TOKENIZERS.values():
         if _essence(json.loads(rule.build().__getstate__())) == wanted:

@@ -117,12 +117,12 @@ class Tokenizer:
     def encode_bulk(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """Ids of many texts end to end (N), and offsets (len(texts) + 1) of each text in them.
 
-        Text i is `ids[offsets[i]:offsets[i + 1]]`. Special tokens in the texts are ordinary text. Uses all cores.
+        Text i is `ids[offsets[i]:offsets[i + 1]]`. Special tokens in them are ordinary text. Uses all cores.
         """
         return self._engine.encode_bulk(texts)
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes: UTF-8 as text, each other byte as its own token. `decode_bytes` gives them back."""
+        """Ids of any bytes: UTF-8 as text, each other byte as a token. `decode_bytes` gives them back."""
         ids: list[int] = []
         for i, part in enumerate(_INVALID.split(data.decode("utf-8", "surrogateescape"))):
             if i % 2:
