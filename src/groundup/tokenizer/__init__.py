@@ -1,0 +1,1 @@
+"""Text to tokens and back: training and taking vocabularies, encoding, chat templates."""

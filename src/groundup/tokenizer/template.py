@@ -1,4 +1,4 @@
-"""Chat templates: a conversation as text; what is said and what is trained on are kept apart from the rest."""
+"""Chat templates: a conversation as text, in which what is said and what is trained on can be told apart."""
 
 import json
 import re

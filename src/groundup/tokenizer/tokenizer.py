@@ -32,10 +32,18 @@ class Tokenizer:
     """A byte-level BPE vocabulary with its special tokens and chat template.
 
     Made from the text of a tokenizer.json; raises UserError if that is not byte-level BPE or lacks a special
-    token. `engine` encodes; by default the fast one.
+    token. Encodes by the fast engine, or by the plain one where `plain` asks for it or the fast one cannot: then
+    `reporter` gets a warning.
     """
 
-    def __init__(self, source: str, chat_template: str = CHATML, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        chat_template: str = CHATML,
+        reporter: Reporter | None = None,
+        *,
+        plain: bool = False,
+    ) -> None:
         self.source = source
         self.chat_template = chat_template
         self._spec: dict[str, Any] = json.loads(source)
@@ -48,20 +56,16 @@ class Tokenizer:
                 f"the vocabulary lacks the special token {missing[0]}",
                 "give its file as path in [tokenizer] and build: what is missing is added",
             )
-        self._engine = engine or open_engine(source, Reporter())
+        self._engine: Engine = PlainEngine(source) if plain else open_engine(source, reporter or Reporter())
         self._byte_ids = {
             data[0]: i for i, data in enumerate(self._bytes) if data is not None and len(data) == 1
         }
 
     @classmethod
     def load(cls, folder: Path, reporter: Reporter | None = None, *, plain: bool = False) -> "Tokenizer":
-        """Read a folder that `save` wrote. `plain` encodes with the reference engine.
-
-        Raises UserError where a file is missing or damaged; warns where the fast engine cannot be used.
-        """
+        """Read a folder that `save` wrote. Raises UserError where a file is missing or damaged."""
         source, chat_template = read_folder(folder)
-        engine = PlainEngine(source) if plain else open_engine(source, reporter or Reporter())
-        return cls(source, chat_template, engine)
+        return cls(source, chat_template, reporter, plain=plain)
 
     def save(self, folder: Path, eos_token: str = END_OF_TEXT) -> None:
         """Write the folder as Hugging Face reads it; `eos_token` is `<|im_end|>` for a model that chats."""
@@ -137,6 +141,10 @@ class Tokenizer:
         if data is None:
             raise IndexError(f"token {token} is not in the vocabulary of {len(self._bytes)}")
         return data
+
+    def ids(self) -> list[int]:
+        """All ids that have a token."""
+        return [i for i, data in enumerate(self._bytes) if data is not None]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The exact bytes of any sequence of ids."""
