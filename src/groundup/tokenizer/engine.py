@@ -64,10 +64,10 @@ class PlainEngine:
     def encode_bulk(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """See `Engine`."""
         self._tokenizer.encode_special_tokens = True
-        encoded = [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        flat = np.fromiter((token for ids in encoded for token in ids), np.uint32, count=int(offsets[-1]))
-        return flat, offsets
+        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        parts = [np.array(item.ids, dtype=np.uint32) for item in encoded]
+        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        return np.concatenate([np.empty(0, np.uint32), *parts]), offsets
 
 
 def open_engine(source: str, reporter: Reporter) -> Engine:

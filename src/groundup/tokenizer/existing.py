@@ -51,7 +51,7 @@ def read_vocabulary(
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """The ranks in a *.tiktoken file: on each line a token in base64 and its rank. Raises UserError with the line."""
+    """The ranks in a *.tiktoken file: on each line a token in base64 and its rank. Raises UserError."""
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:

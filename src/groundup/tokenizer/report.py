@@ -25,8 +25,9 @@ def tokenizer_report(
     """Figures of a tokenizer on held-out `texts`, ready for JSON; None stands for unknown.
 
     `gpt2`: folder with GPT-2's encoder.json and vocab.bpe, for comparison. `counts` (V): how often each id
-    occurs in the training tokens; without them, unused tokens are counted on `texts`. Speed: the one pass over
-    `texts` on all cores; both engines remember words, so a second pass would flatter them.
+    occurs in the training tokens; without them, unused tokens are counted on `texts`.
+
+    Speed is that of one pass on all cores: engines remember words, a second pass would flatter them.
     """
     size = sum(len(text.encode()) for text in texts)
     words = sum(len(text.split()) for text in texts)

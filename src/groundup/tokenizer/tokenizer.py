@@ -32,8 +32,8 @@ class Tokenizer:
     """A byte-level BPE vocabulary with its special tokens and chat template.
 
     Made from the text of a tokenizer.json; raises UserError if that is not byte-level BPE or lacks a special
-    token. Encodes by the fast engine, or by the plain one where `plain` asks for it or the fast one cannot: then
-    `reporter` gets a warning.
+    token. Encodes by the fast engine, or by the plain one where `plain` asks for it, or where the fast one
+    cannot: then `reporter` gets a warning.
     """
 
     def __init__(
