@@ -37,7 +37,7 @@ class ProgressTask:
 
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = 0.0
+        self.done = self._skipped = 0.0
         self.note = ""
         self._start = time.perf_counter()
 
@@ -46,10 +46,15 @@ class ProgressTask:
         self.done += amount
         self.note = note or self.note
 
+    def skip(self, amount: float) -> None:
+        """`amount` was done before, by an earlier attempt: it does not count as speed."""
+        self.done += amount
+        self._skipped += amount
+
     def line(self) -> str:
         """The state as one line of text."""
         elapsed = max(time.perf_counter() - self._start, 1e-9)
-        speed = self.done / elapsed
+        speed = (self.done - self._skipped) / elapsed
         parts = [f"{human_number(self.done, self.unit)}", f"{human_number(speed, self.unit)}/s"]
         if self.total:
             left = (self.total - self.done) / speed if speed else float("inf")

@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "WindowRows",
     "sequential_batches",
+    "stack_rows",
 ]
 
 
@@ -102,7 +103,7 @@ class Batches:
         """Rows start ≤ row < stop of batch `step`: what one rank or micro-batch is to do."""
         assert 0 <= start < stop <= self.rows_per_batch and step >= 0
         first = step * self.rows_per_batch
-        return _stack([self._rows[s].row(i) for s, i in self.addresses(first + start, first + stop)])
+        return stack_rows([self._rows[s].row(i) for s, i in self.addresses(first + start, first + stop)])
 
     def addresses(self, start: int, stop: int) -> list[tuple[int, int]]:
         """(source, row of it) for each place start ≤ place < stop in the endless order of rows."""
@@ -135,8 +136,9 @@ class Batches:
 def sequential_batches(rows: Rows, rows_per_batch: int) -> Iterator[Batch]:
     """Each row once, in order; the last batch may be smaller. For validation."""
     for start in range(0, len(rows), rows_per_batch):
-        yield _stack([rows.row(i) for i in range(start, min(start + rows_per_batch, len(rows)))])
+        yield stack_rows([rows.row(i) for i in range(start, min(start + rows_per_batch, len(rows)))])
 
 
-def _stack(rows: Sequence[Row]) -> Batch:
+def stack_rows(rows: Sequence[Row]) -> Batch:
+    """One batch of these rows."""
     return Batch(*(np.stack(arrays) for arrays in zip(*rows, strict=True)))

@@ -49,6 +49,9 @@ class Rows(Protocol):
 class WindowRows:
     """Consecutive windows over the shards of one source; the last window of a shard is padded.
 
+    With a `stride` below seq_len windows overlap, and a label that an earlier window had is IGNORE: each is
+    counted once, and all but those of the first window have at least seq_len - stride tokens before them.
+
     The stream of a shard is t1 … tn EOT u1 … um EOT. Labels are the stream shifted by one. End-of-text as an
     input begins the next document (nothing before it is seen from there on), as a label it ends its own. The
     first token of a shard is never a label. Raises UserError if not one window is full, unless `allow_short`.
@@ -62,16 +65,24 @@ class WindowRows:
         *,
         name: str = "",
         allow_short: bool = False,
+        stride: int = 0,
     ) -> None:
+        assert 0 <= stride <= seq_len
         longest = max((len(shard.tokens) for shard in shards), default=0)
         if longest <= (1 if allow_short else seq_len):
             raise UserError(
                 f"source '{name}' has {longest} tokens in its longest shard, a sequence needs {seq_len} + 1",
                 "give more text, or shorten the sequences",
             )
-        self.seq_len = seq_len
+        self.seq_len, self._stride = seq_len, stride or seq_len
         self._shards, self._pad_id = shards, pad_id
-        self._row_ends = np.cumsum([max(0, -(-(len(shard.tokens) - 1) // seq_len)) for shard in shards])
+        self._row_ends = np.cumsum([self._rows_of(len(shard.tokens) - 1) for shard in shards])
+
+    def _rows_of(self, labels: int) -> int:
+        """Windows that cover so many labels."""
+        if labels <= 0:
+            return 0
+        return 1 + max(0, -(-(labels - self.seq_len) // self._stride))
 
     def __len__(self) -> int:
         return int(self._row_ends[-1])
@@ -79,13 +90,13 @@ class WindowRows:
     @property
     def fingerprint(self) -> str:
         """A hash of the tokens, document borders, and shape."""
-        return _digest("windows", self.seq_len, self._pad_id, *(shard.fingerprint for shard in self._shards))
+        return _digest("windows", self.seq_len, self._stride, self._pad_id, *(shard.fingerprint for shard in self._shards))
 
     def row(self, index: int) -> Row:
         """Window `index`, counted over all shards."""
         number = int(np.searchsorted(self._row_ends, index, side="right"))
         shard = self._shards[number]
-        start = (index - int(self._row_ends[number - 1] if number else 0)) * self.seq_len
+        start = (index - int(self._row_ends[number - 1] if number else 0)) * self._stride
         window = shard.tokens[start : start + self.seq_len + 1].astype(np.int64)
         row = _blank(self.seq_len, self._pad_id)
         length = len(window) - 1
@@ -96,6 +107,8 @@ class WindowRows:
         )  # end-of-text as an input
         row.documents[:length] = np.repeat(np.arange(len(begins)), np.diff(begins, append=length))
         row.positions[:length] = np.arange(length) - begins[row.documents[:length]]
+        if start:
+            row.labels[: self.seq_len - self._stride] = IGNORE
         return row
 
 

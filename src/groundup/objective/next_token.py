@@ -3,43 +3,52 @@
 Shapes: B rows, T tokens, V vocabulary.
 """
 
-from dataclasses import dataclass
-
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-IGNORE = -100
-"""Label of a position where nothing is to be learned."""
+from groundup.data.batches import IGNORE, Batch
 
 
-@dataclass(frozen=True)
-class TokenBatch:
-    """Rows of tokens on a device, each [B, T]; documents is None where every row is one document."""
+class NextToken:
+    """Cross-entropy of each label given the tokens before it.
 
-    inputs_BT: Tensor
-    labels_BT: Tensor
-    positions_BT: Tensor | None
-    documents_BT: Tensor | None
-
-
-def next_token_loss(model: nn.Module, batch: TokenBatch) -> Tensor:
-    """Sum, not mean, of the cross-entropy in nats over all valid labels.
-
-    The caller divides by the number of valid labels of the whole global batch (Law 1): a mean of means would
-    weigh tokens by how a batch happened to be split.
+    `token_bytes` [V] is the length of each token as UTF-8; zero for special tokens, which are not text.
     """
-    logits_BTV = model(batch.inputs_BT, batch.positions_BT, batch.documents_BT)
-    return F.cross_entropy(
-        logits_BTV.flatten(0, 1).float(), batch.labels_BT.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
 
+    def __init__(self, token_bytes: npt.NDArray[np.int64]) -> None:
+        self._token_bytes = token_bytes
 
-@torch.no_grad()
-def next_token_losses(model: nn.Module, batch: TokenBatch) -> Tensor:
-    """Cross-entropy in nats of each label, [B, T]; zero where ignored."""
-    logits_BTV = model(batch.inputs_BT, batch.positions_BT, batch.documents_BT)
-    losses = F.cross_entropy(
-        logits_BTV.flatten(0, 1).float(), batch.labels_BT.flatten(), ignore_index=IGNORE, reduction="none"
-    )
-    return losses.view_as(batch.labels_BT)
+    def weight(self, batch: Batch) -> int:
+        """What the sum of losses of a global batch is divided by: its number of valid labels (Law 1)."""
+        return batch.n_labels
+
+    def text_bytes(self, batch: Batch) -> int:
+        """Bytes of text that the labels stand for: bits per byte compares models of unlike vocabularies."""
+        return int(self._token_bytes[batch.labels[batch.labels != IGNORE]].sum())
+
+    def loss(self, model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+        """Sum, not mean, of the losses in nats.
+
+        A mean of the means of micro-batches would weigh tokens by how a batch happened to be split.
+        """
+        return self._cross_entropy(model, batch, device, "sum")
+
+    @torch.no_grad()
+    def losses(self, model: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+        """The loss of each label in nats, [B, T]; zero where there is nothing to learn."""
+        return self._cross_entropy(model, batch, device, "none").view(batch.labels.shape)
+
+    def _cross_entropy(self, model: nn.Module, batch: Batch, device: torch.device, reduction: str) -> Tensor:
+        inputs_BT = torch.from_numpy(batch.inputs).to(device)
+        labels_BT = torch.from_numpy(batch.labels).to(device)
+        positions_BT, documents_BT = None, None
+        if batch.has_borders:  # without borders the kernel's own causal order is enough, and faster
+            positions_BT = torch.from_numpy(batch.positions).to(device)
+            documents_BT = torch.from_numpy(batch.documents).to(device)
+        logits_BTV = model(inputs_BT, positions_BT, documents_BT)
+        return F.cross_entropy(
+            logits_BTV.flatten(0, 1).float(), labels_BT.flatten(), ignore_index=IGNORE, reduction=reduction
+        )

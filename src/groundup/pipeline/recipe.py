@@ -1,0 +1,48 @@
+"""A recipe: the whole life of a model, as data."""
+
+from pydantic import Field
+
+from groundup.core.config import Config
+from groundup.data.config import DataConfig
+from groundup.data.conversations import ConversationConfig
+from groundup.model.config import ModelConfig
+from groundup.tokenizer.config import TokenizerConfig
+from groundup.train.config import TrainConfig
+
+
+class SftConfig(TrainConfig):
+    """Chat fine-tuning: training on conversations, of which only what the assistant says is learned."""
+
+    conversations: ConversationConfig
+    """Where the conversations come from."""
+
+
+class EvalConfig(Config):
+    """What is measured at the end."""
+
+    stride: int = Field(default=0, ge=0)
+    """Held-out text is read in windows of the full context that move by so many tokens, each token counted once, with
+    at least context minus stride tokens before it. 0: half the context."""
+    scene_tokens: int = Field(default=160, ge=0)
+    """Length of the sample that is written at the end."""
+
+
+class Recipe(Config):
+    """Everything that makes a model, from its text to its scores."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")
+    """What the run is called; also its folder under runs/."""
+    seed: int = Field(default=1, ge=0)
+    """All randomness is derived from it."""
+    data: DataConfig
+    """Text: where it comes from, what is dropped, what is held out."""
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    """The vocabulary."""
+    model: ModelConfig = ModelConfig()
+    """The architecture."""
+    pretrain: TrainConfig
+    """Learning to continue text."""
+    sft: SftConfig | None = None
+    """Learning to answer; left out, there is nothing to chat with."""
+    eval: EvalConfig = EvalConfig()
+    """Measuring."""
