@@ -1,0 +1,23 @@
+"""Samples to look at while a model learns."""
+
+from collections.abc import Sequence
+
+from groundup.core.device import Compute
+from groundup.generate.config import SamplingConfig
+from groundup.generate.engine import Engine
+from groundup.model.transformer import Transformer
+from groundup.tokenizer.tokenizer import Tokenizer
+
+_TOKENS = 120
+
+
+def sample_text(
+    model: Transformer, tokenizer: Tokenizer, prompt: Sequence[int], compute: Compute, seed: int
+) -> dict[str, str]:
+    """`prompt` as text without special tokens, and the `text` that the model puts behind it.
+
+    Touches no random state but its own. Raises UserError if the prompt fills the model's context.
+    """
+    config = SamplingConfig(seed=seed, max_new_tokens=_TOKENS)
+    (completion,) = Engine(model, tokenizer, compute).complete([prompt], config)
+    return {"prompt": tokenizer.decode(prompt, skip_special=True), "text": completion.text}
