@@ -1,19 +1,38 @@
-"""Curves as SVG that lives inside the page and takes its colors from the page's CSS, light or dark."""
+"""Curves as SVG that lives inside the page and takes its colors from the page's CSS, light or dark.
+
+Charts are Vega-Lite specifications, drawn by vl-convert without a browser or a network.
+"""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import altair as alt
 import vl_convert
 
 Rows = Sequence[dict[str, Any]]
+Spec = dict[str, Any]
+"""A part of a Vega-Lite specification."""
 
 MAX_POINTS = 240
 """Points of a curve on the page: more cannot be told apart."""
 
 _TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 16, 20)
+
+_AXIS = {
+    "labelColor": "var(--muted)",
+    "titleColor": "var(--muted)",
+    "gridColor": "var(--line)",
+    "domainColor": "var(--line)",
+    "labelFontSize": 13,
+    "titleFontSize": 13,
+    "titleFontWeight": "normal",
+    "labelPadding": 6,
+    "titlePadding": 8,
+    "ticks": False,
+}
+_MAX_DOTS = 40  # validations; beyond, dots would hide their line
+_PLAIN_ZERO = "datum.value === 0 ? '0' : datum.label"  # not '0M'
 
 
 @dataclass(frozen=True)
@@ -45,70 +64,76 @@ def learning_curve(steps: Rows, validations: Rows, field: str, size: Size) -> st
     """Training (mean and range) and validation curves of `field`, 'loss' or 'bits_per_byte', over tokens."""
     train, validation = thin(steps, field), thin(validations, f"validation_{field}")
     values = [point[end] for point in train + validation for end in ("low", "high")]
-    y = _axis_of(values, "log" if min(values) > 0 else "linear")
-    layers = [_range(train, y), _line(train, y, "var(--train)")]
+    y = _log_axis(values) if min(values) > 0 else _linear_axis(values, zero=False)
+    layers = _train_layers(train, y)
     if validation:
-        layers.append(_line(validation, y, "var(--validation)", 2.5))
-        if len(validation) <= 40:
-            layers.append(_dots(validation, y, "var(--validation)"))
-    return _svg(alt.layer(*layers), size)
+        layers.append(
+            _layer(validation, "mean", y, {"type": "line", "stroke": "var(--validation)", "strokeWidth": 2.5})
+        )
+    if 0 < len(validation) <= _MAX_DOTS:
+        dot = {
+            "type": "circle",
+            "fill": "var(--validation)",
+            "stroke": "var(--card)",
+            "size": 34,
+            "opacity": 1,
+        }
+        layers.append(_layer(validation, "mean", y, dot))
+    return _svg(layers, size)
 
 
-def small_curve(steps: Rows, field: str, *, zero: bool = True, kind: Literal["linear", "log"] = "linear") -> str:
-    """Mean and range of one training metric over tokens."""
+def small_curve(steps: Rows, field: str, *, zero: bool = True) -> str:
+    """Mean and range of one training metric over tokens, on a linear scale that begins at zero if `zero`."""
     points = thin(steps, field)
-    y = _axis_of([point[end] for point in points for end in ("low", "high")], kind, zero=zero)
-    return _svg(alt.layer(_range(points, y), _line(points, y, "var(--train)")), SMALL)
+    y = _linear_axis([point[end] for point in points for end in ("low", "high")], zero=zero)
+    return _svg(_train_layers(points, y), SMALL)
 
 
-def _axis_of(values: list[float], kind: Literal["linear", "log"], *, zero: bool = False) -> dict[str, Any]:
-    low, high = min(values), max(values)
-    if kind == "linear":
-        scale = alt.Scale(zero=zero, nice=True)
-        return {"scale": scale, "axis": alt.Axis(title=None, format="~s" if high >= 1000 else "~g", tickCount=4)}
+def _linear_axis(values: list[float], *, zero: bool) -> Spec:
+    axis = {
+        "title": None,
+        "format": "~s" if max(values) >= 1000 else "~g",
+        "labelExpr": _PLAIN_ZERO,
+        "tickCount": 4,
+    }
+    return {"scale": {"zero": zero, "nice": True}, "axis": axis | {"domain": False}}
+
+
+def _log_axis(values: list[float]) -> Spec:
+    low, high = min(values) * 0.98, max(values) * 1.02
+    # A frame that ends on a tick reads better, where the next one is near.
+    low = max((tick for tick in _TICKS if 0.85 * low < tick <= low), default=low)
     ticks = [tick for tick in _TICKS if low <= tick <= high]
-    scale = alt.Scale(type="log", domain=[low * 0.98, high * 1.02], nice=False)
-    return {"scale": scale, "axis": alt.Axis(title=None, values=ticks or [low, high], format="~r")}
+    axis = {"title": None, "format": "~r", "values": ticks or [low, high], "domain": False}
+    return {"scale": {"type": "log", "domain": [low, high], "nice": False}, "axis": axis}
 
 
-def _x() -> alt.X:
-    axis = alt.Axis(title="tokens seen", format="~s", tickCount=6, grid=False)
-    return alt.X("tokens:Q", axis=axis, scale=alt.Scale(nice=False, zero=True))
+def _train_layers(points: Rows, y: Spec) -> list[Spec]:
+    """The range as an area, the mean as a line on it."""
+    area = _layer(points, "low", y, {"type": "area", "fill": "var(--train)", "fillOpacity": 0.16})
+    area["encoding"]["y2"] = {"field": "high"}
+    line = {"type": "line", "stroke": "var(--train)", "strokeWidth": 1.75, "strokeJoin": "round"}
+    return [area, _layer(points, "mean", y, line)]
 
 
-def _line(points: Rows, y: dict[str, Any], color: str, width: float = 1.75) -> alt.Chart:
-    mark = alt.Chart(alt.Data(values=list(points))).mark_line(stroke=color, strokeWidth=width, strokeJoin="round")
-    return mark.encode(x=_x(), y=alt.Y("mean:Q", **y))
+def _layer(points: Rows, field: str, y: Spec, mark: Spec) -> Spec:
+    x_axis = {"title": "tokens seen", "format": "~s", "labelExpr": _PLAIN_ZERO, "tickCount": 6, "grid": False}
+    x = {"field": "tokens", "type": "quantitative", "axis": x_axis, "scale": {"nice": False, "zero": True}}
+    encoding = {"x": x, "y": {"field": field, "type": "quantitative", **y}}
+    return {"data": {"values": list(points)}, "mark": mark, "encoding": encoding}
 
 
-def _dots(points: Rows, y: dict[str, Any], color: str) -> alt.Chart:
-    mark = alt.Chart(alt.Data(values=list(points)))
-    mark = mark.mark_circle(color=color, size=34, opacity=1, stroke="var(--card)", strokeWidth=1.5)
-    return mark.encode(x=_x(), y=alt.Y("mean:Q", **y))
-
-
-def _range(points: Rows, y: dict[str, Any]) -> alt.Chart:
-    mark = alt.Chart(alt.Data(values=list(points))).mark_area(fill="var(--train)", fillOpacity=0.16)
-    return mark.encode(x=_x(), y=alt.Y("low:Q", **y), y2="high:Q")
-
-
-def _svg(chart: alt.LayerChart, size: Size) -> str:
-    chart = chart.properties(
-        width=size.width, height=size.height, autosize=alt.AutoSizeParams(type="fit", contains="padding")
-    )
-    chart = chart.configure(
-        background="transparent",
-        padding={"left": 0, "right": 10, "top": 8, "bottom": 0},
-        aria=False,
-        axis=alt.AxisConfig(
-            labelColor="var(--muted)", titleColor="var(--muted)", gridColor="var(--line)", domainColor="var(--line)",
-            tickColor="var(--line)", labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelPadding=6,
-            titlePadding=8, ticks=False,
-        ),
-        axisY=alt.AxisConfig(domain=False),
-        view=alt.ViewConfig(stroke=None),
-    )  # fmt: skip
-    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+def _svg(layers: list[Spec], size: Size) -> str:
+    chart = {
+        "layer": layers,
+        "width": size.width,
+        "height": size.height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "background": "transparent",
+        "padding": {"left": 0, "right": 10, "top": 8, "bottom": 0},
+        "config": {"aria": False, "axis": _AXIS, "view": {"stroke": None}},
+    }
+    svg = vl_convert.vegalite_to_svg(chart)
     # An SVG inside HTML needs no namespaces (they read like addresses), and takes its size from the page.
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
     return re.sub(r'<svg ([^>]*?) width="[^"]*" height="[^"]*"', r"<svg \1", svg, count=1)

@@ -71,7 +71,9 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, finished or not. Raises UserError where it is none, or a file in it is damaged."""
     recipe_file = folder / "recipe.toml"
     if not recipe_file.is_file():
-        raise UserError(f"{folder} is not the folder of a run: it holds no recipe.toml", "name one of groundup build's")
+        raise UserError(
+            f"{folder} is not the folder of a run: it holds no recipe.toml", "name one of groundup build's"
+        )
     recipe = recipe_file.read_text(encoding="utf-8")
     try:
         tables = tomllib.loads(recipe)
@@ -112,7 +114,9 @@ def _read_stage(run: Path, name: str) -> Stage | None:
 
 def _read_training(run: Path, stage: str) -> Training:
     """Of the finished stage or, while it is at work, of the `.partial` folder that it grows in."""
-    folder = next((f for f in (run / stage, run / f"{stage}.partial", run / f".{stage}.partial") if f.is_dir()), None)
+    folder = next(
+        (f for f in (run / stage, run / f"{stage}.partial", run / f".{stage}.partial") if f.is_dir()), None
+    )
     if folder is None:
         return Training()
     metrics = _read_lines(folder / "metrics.jsonl")
@@ -128,15 +132,19 @@ def _optional_json(path: Path) -> Facts:
 
 
 def _read_lines(path: Path) -> list[Facts]:
-    """The objects of a JSON-lines file; a last line without its end is still being written, and is left out."""
+    """The objects of a JSON-lines file; a last line without its end is still being written: left out."""
     if not path.exists():
         return []
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1
+    ):
         try:
             rows.append(json.loads(line))
         except ValueError:
             if not line.endswith("\n"):
                 break
-            raise UserError(f"{path}:{number} is not JSON", "delete the stage's folder and build again") from None
+            raise UserError(
+                f"{path}:{number} is not JSON", "delete the stage's folder and build again"
+            ) from None
     return rows

@@ -11,7 +11,7 @@ UNKNOWN = "unknown"
 _SCORED = {
     "pretrain": "this model, pretrained",
     "sft": "this model, after chat training",
-    "ngram": "n-gram counts of the same text",
+    "ngram": "n‑gram counts of the same text",
     "xz": "xz -9e",
     "bzip2": "bzip2 -9",
 }
@@ -54,6 +54,7 @@ class Account:
     entries: list[Entry]
     sources: list[Bar]
     ignored: str
+    train_bytes: int | None
     unaccounted: int | None
     """Documents seen that are neither kept nor rejected; None where `seen` is not known."""
 
@@ -96,8 +97,8 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 
 def percent(share: float | None) -> str:
-    """0.1234 → '12.3 %'."""
-    return UNKNOWN if share is None else f"{100 * share:.{0 if share >= 0.995 else 1}f} %"
+    """0.1234 → '12.3%'."""
+    return UNKNOWN if share is None else f"{100 * share:.{0 if share >= 0.995 else 1}f}%"
 
 
 def visible(token: str) -> str:
@@ -106,25 +107,26 @@ def visible(token: str) -> str:
     return "".join(named.get(c) or (c if c.isprintable() else f"\\x{ord(c):02x}") for c in token)
 
 
-def held_out(run: Run) -> tuple[str, float] | None:
-    """The last stage of the model with a held-out score, and its bits per byte (validation where eval is not done)."""
+def printable(text: str) -> str:
+    """Text as it is, but for control characters, which HTML does not allow."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def held_out(run: Run) -> float | None:
+    """Bits per byte of the pretrained model on held-out text; before `eval`, on its last validation."""
     scores = run.scores.get("bits_per_byte", {})
-    if "pretrain" in scores:
-        return "pretrain", scores["pretrain"]
-    found = run.facts("pretrain").get("validation_bits_per_byte")
-    if found is None:
-        rows = [r for r in run.pretrain.validations if r.get("validation_bits_per_byte") is not None]
-        found = rows[-1]["validation_bits_per_byte"] if rows else None
-    return None if found is None else ("pretrain", found)
+    validated = [row.get("validation_bits_per_byte") for row in run.pretrain.validations]
+    last = validated[-1] if validated else None
+    return scores.get("pretrain", run.facts("pretrain").get("validation_bits_per_byte", last))
 
 
 def comparison(run: Run) -> str:
-    """'17 % fewer than n-gram counts, 30 % fewer than xz': the model beside its baselines, worst last."""
+    """'17% fewer than n-gram counts and 30% fewer than xz', where these are known."""
     scores = run.scores.get("bits_per_byte", {})
     if "pretrain" not in scores:
         return ""
     words = []
-    for name, label in (("ngram", "an n-gram model of the same text"), ("xz", "xz")):
+    for name, label in (("ngram", "n‑gram counts of the same text"), ("xz", "xz")):
         if name in scores:
             share = 1 - scores["pretrain"] / scores[name]
             words.append(f"{abs(share):.0%} {'fewer' if share >= 0 else 'more'} than {label}")
@@ -139,9 +141,13 @@ def tiles(run: Run) -> list[Tile]:
     elif run.pretrain.steps:
         last = run.pretrain.steps[-1]
         found += [Tile("Tokens so far", count(last["tokens"]), f"step {last['step']}")]
-    if score := held_out(run):
-        where = "on text it never saw" if "pretrain" in run.scores.get("bits_per_byte", {}) else "on validation text"
-        found.insert(0, Tile("Bits per byte", decimal(score[1]), where))
+    if (score := held_out(run)) is not None:
+        where = (
+            "on text it never saw"
+            if "pretrain" in run.scores.get("bits_per_byte", {})
+            else "on validation text"
+        )
+        found.insert(0, Tile("Bits per byte", decimal(score), where))
     if data := run.facts("data"):
         documents = sum(split["documents"] for split in data.get("splits", {}).values())
         found.append(Tile("Text", count(_kept(data, "bytes"), "B"), f"{documents:,} documents"))
@@ -150,7 +156,13 @@ def tiles(run: Run) -> list[Tile]:
         note = f"{per_token:.2f} bytes a token" if per_token is not None else ""
         found.append(Tile("Vocabulary", f"{tokenizer['vocab_size']:,}", note))
     if sft := run.facts("sft"):
-        found.append(Tile("Conversations", f"{sft['conversations']:,}", f"{count(sft.get('trained_tokens'))} tokens learned"))
+        found.append(
+            Tile(
+                "Conversations",
+                f"{sft['conversations']:,}",
+                f"{count(sft.get('trained_tokens'))} tokens learned",
+            )
+        )
     return found
 
 
@@ -162,13 +174,16 @@ def _training_tiles(run: Run, facts: Facts) -> list[Tile]:
     device = " ".join(str(facts[key]) for key in ("device", "precision") if facts.get(key))
     peak = facts.get("peak_flops")
     speed = tokens / facts["train_seconds"] if tokens and facts.get("train_seconds") else None
-    of_peak = f"of {count(peak, 'FLOP/s')} measured" if peak else "peak of the device unknown"
+    of_peak = f"of {count(peak, 'FLOP/s')}" if peak else "peak unknown"
     return [
-        Tile("Parameters", count(facts.get("parameters")), f"{count(embedding)} of them embeddings" if embedding else ""),
+        Tile(
+            "Parameters",
+            count(facts.get("parameters")),
+            f"{count(embedding)} of them embeddings" if embedding else "",
+        ),
         Tile("Training time", duration(facts.get("train_seconds")), device),
         Tile("Tokens seen", count(tokens), passes),
-        Tile("Throughput", count(speed, "tok/s"), "mean of pretraining"),
-        Tile("MFU", percent(facts.get("mfu")), of_peak),
+        Tile("Throughput", count(speed, "tok/s"), f"{percent(facts.get('mfu'))} MFU {of_peak}"),
     ]
 
 
@@ -192,9 +207,12 @@ def account(facts: Facts) -> Account:
     entries.append(Entry("Kept", kept, _kept(facts, "bytes"), "total"))
     entries += [Entry(name, split["documents"], split["bytes"], "part") for name, split in splits.items()]
     lost = sum(amount["documents"] for amount in rejected.values())
-    ignored = ", ".join(f"{number} × {ending or 'no ending'}" for ending, number in facts.get("ignored_files", {}).items())
+    ignored = ", ".join(
+        f"{number} × {ending or 'no ending'}" for ending, number in facts.get("ignored_files", {}).items()
+    )
     unaccounted = seen["documents"] - kept - lost if "documents" in seen else None
-    return Account(entries, _source_bars(facts.get("sources", {})), ignored, unaccounted)
+    train_bytes = splits.get("train", {}).get("bytes")
+    return Account(entries, _source_bars(facts.get("sources", {})), ignored, train_bytes, unaccounted)
 
 
 def _source_bars(sources: Facts) -> list[Bar]:
@@ -202,7 +220,7 @@ def _source_bars(sources: Facts) -> list[Bar]:
     return [
         Bar(
             name,
-            f"{count(amount['bytes'], 'B')} · {amount['documents']:,} documents · {percent(amount['bytes'] / total)}",
+            f"{count(amount['bytes'], 'B')} · {percent(amount['bytes'] / total)}",
             amount["bytes"] / total,
         )
         for name, amount in sorted(sources.items(), key=lambda item: -item[1]["bytes"])
@@ -216,7 +234,10 @@ def _kept(facts: Facts, unit: str) -> int:
 def lineage(stages: dict[str, Stage]) -> list[Ancestor]:
     """Each stage with its inputs, each input checked against the stage that is in the folder now."""
     return [
-        Ancestor(stage, [Link(name, hash_, _holds(stages.get(name), hash_)) for name, hash_ in stage.inputs.items()])
+        Ancestor(
+            stage,
+            [Link(name, hash_, _holds(stages.get(name), hash_)) for name, hash_ in stage.inputs.items()],
+        )
         for stage in stages.values()
     ]
 

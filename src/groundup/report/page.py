@@ -1,4 +1,4 @@
-"""`report.html`: all that is known of a run on one page that needs no network, no script and no other file."""
+"""`report.html`: all that is known of a run on one page without network, scripts or other files."""
 
 import re
 from importlib import resources
@@ -14,6 +14,13 @@ from groundup.report.data import Run, Training, read_run
 
 FILE = "report.html"
 
+_TOML = re.compile(
+    r"""(?P<string> "(?:\\.|[^"\\\n])*" | '[^'\n]*' )
+      | (?P<comment> \#[^\n]* )
+      | (?P<table> ^\[[^\n\#]*\] )
+      | (?P<key> ^[\w.\-]+(?=\s*=) )""",
+    re.MULTILINE | re.VERBOSE,
+)
 _SMALL_CHARTS = (
     ("loss", "Loss", "mean cross-entropy of a token, in nats", False),
     ("lr", "Learning rate", "a pure function of the step", True),
@@ -47,6 +54,7 @@ def render(run: Run) -> str:
         duration=figures.duration,
         decimal=figures.decimal,
         percent=figures.percent,
+        printable=figures.printable,
         visible=figures.visible,
         toml=toml_pieces,
     )
@@ -91,7 +99,7 @@ def training_charts(training: Training) -> dict[str, Any]:
 
 
 def samples(training: Training) -> list[dict[str, Any]]:
-    """Samples from early to late, each as prompt and continuation, with the tokens seen by then where known."""
+    """Samples from early to late, as prompt and continuation, with the tokens seen by then where known."""
     tokens = {row["step"]: row["tokens"] for row in training.steps + training.validations}
     return [
         {
@@ -106,9 +114,8 @@ def samples(training: Training) -> list[dict[str, Any]]:
 
 def toml_pieces(source: str) -> list[tuple[str, str]]:
     """(kind, text) pieces of a recipe for coloring; joined, the texts are the source."""
-    pattern = r"(?P<string>\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*')|(?P<comment>\#[^\n]*)|(?P<table>^\[[^\n#]*\])|(?P<key>^[\w.\-]+(?=\s*=))"
     pieces, end = [], 0
-    for match in re.finditer(pattern, source, re.MULTILINE):
+    for match in _TOML.finditer(source):
         pieces.append(("", source[end : match.start()]))
         pieces.append((match.lastgroup or "", match.group()))
         end = match.end()
