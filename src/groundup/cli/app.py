@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         _fail(error, as_json)
     except Stopped as stopped:
         _stop(stopped)
+    except KeyboardInterrupt:  # where no work can be lost, signals are not turned into `Stopped`
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -67,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if not is_disk_full(error):
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        _fail(UserError(f"the disk is full{where}", "make room, then run the same command: it goes on"), as_json)
+        _fail(
+            UserError(f"the disk is full{where}", "make room, then run the same command: it goes on"), as_json
+        )
     sys.exit(0)
 
 

@@ -1,7 +1,7 @@
 """Keys and values of the tokens that a model has read, so that no token is computed twice.
 
-Shapes: B batch, T new tokens, S tokens so far, M tokens that there is room for, G key/value heads, K elements of a
-head.
+Shapes: B batch, T new tokens, S tokens so far, M tokens that there is room for, G key/value heads, K elements
+of a head.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from groundup.model.config import ModelConfig
 class KeyValueCache:
     """Room for `max_len` tokens of `batch` rows in every layer, allocated once.
 
-    `length` moves when the last layer has stored its part of a forward pass; a pass that was cut off halfway has
-    therefore stored nothing.
+    `length` moves when the last layer has stored its part of a forward pass; a pass that was cut off halfway
+    has therefore stored nothing.
     """
 
     def __init__(

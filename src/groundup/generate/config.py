@@ -8,7 +8,7 @@ from groundup.core.config import Config
 class SamplingConfig(Config):
     """How the next token is chosen, and when to end.
 
-    Order: repetition penalty, temperature, top-k, top-p, min-p, draw; each filter sees what the one before left.
+    Order: repetition penalty, temperature, top-k, top-p, min-p, draw; each sees what the one before left.
     """
 
     temperature: float = Field(default=0.8, ge=0, le=100)

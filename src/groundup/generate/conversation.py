@@ -1,6 +1,6 @@
 """A conversation with a model: what was said, and how much of it the model can still see."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from groundup.core.errors import UserError
 from groundup.generate.config import SamplingConfig
@@ -15,9 +15,9 @@ _REPLY_SHARE = 4
 class Conversation:
     """Turns of user and assistant, after an optional system message.
 
-    The messages are what counts: each reply is to the tokens of the messages, encoded as in training, and what the
-    model has already read of them is not computed again. When they outgrow the context, the oldest turns are left
-    out of the model's sight; the system message stays.
+    The messages are what counts: each reply is to the tokens of the messages, encoded as in training, and
+    what the model has already read of them is not computed again. When they outgrow the context, the oldest
+    turns are left out of the model's sight; the system message stays.
     """
 
     def __init__(self, engine: Engine, config: SamplingConfig, system: str = "") -> None:
@@ -38,8 +38,8 @@ class Conversation:
         """Everything said so far, the system message first."""
         return self._seen_from(0)
 
-    def reply(self, text: str) -> Iterator[Piece]:
-        """Say `text` and stream the reply. A reply that is cut off stays in the conversation as far as it came.
+    def reply(self, text: str) -> Generator[Piece, None, None]:
+        """Say `text` and stream the reply. What came of a reply that is cut off stays in the conversation.
 
         Raises UserError, and forgets `text`, if that alone does not fit into the context.
         """
@@ -59,7 +59,7 @@ class Conversation:
         finally:
             self.turns.append({"role": "assistant", "content": said})
 
-    def retry(self) -> Iterator[Piece]:
+    def retry(self) -> Generator[Piece, None, None]:
         """Another reply to what was said last, in the place of the last one."""
         yield from self.reply(self.undo())
 

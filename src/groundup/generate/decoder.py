@@ -16,7 +16,7 @@ _TEXT, _PADDING = 0, -1
 
 
 class Prefix:
-    """What a model has read of one row, kept from one call to the next: a conversation reads each turn once."""
+    """What a model has read of one row, kept between calls: a conversation reads each turn once."""
 
     def __init__(self, model: Transformer, compute: Compute) -> None:
         self.cache = KeyValueCache(model.config, 1, model.config.max_seq_len, compute.device, compute.dtype)
@@ -37,8 +37,8 @@ class Prefix:
 class Decoder:
     """Rows of a batch in a model's cache. Prompts of different lengths are padded on the left.
 
-    Padding is a document of its own that text does not see, and positions count from each row's own start, so a
-    row gets the logits that it would get alone (Law 8).
+    Padding is a document of its own that text does not see, and positions count from each row's own start, so
+    a row gets the logits that it would get alone (Law 8).
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Completion:
-    """A finished text. `token_ids` are all that the model chose, those of an end token or stop string included."""
+    """A finished text. `token_ids`: all that the model chose, an end token or stop string included."""
 
     text: str
     token_ids: list[int]
@@ -47,8 +47,8 @@ def collect(pieces: Sequence[Piece]) -> Completion:
 class Engine:
     """One model, its vocabulary, and where it computes.
 
-    On a CPU it computes in fp32 whatever `compute` says: with one token at a time memory and overhead decide, and
-    bf16 was slower for weights (5 %) and under autocast (11 %) at 6 layers of width 256.
+    On a CPU it computes in fp32 whatever `compute` says: with one token at a time memory and overhead decide,
+    and bf16 was slower for weights (5 %) and under autocast (11 %) at 6 layers of width 256.
     """
 
     def __init__(self, model: Transformer, tokenizer: Tokenizer, compute: Compute) -> None:
@@ -84,8 +84,8 @@ class Engine:
     ) -> Iterator[Piece]:
         """Continue prompts of any lengths side by side; each row is as if it were alone (Law 8).
 
-        `seeds`: of each row; unless given, row i draws by `config.seed + i`. Raises UserError if a prompt leaves
-        no room for a token.
+        `seeds`: of each row; unless given, row i draws by `config.seed + i`. Raises UserError if a prompt
+        leaves no room for a token.
         """
         rows = [
             _Row(i, config, self._room(prompt), self.tokenizer, self._ends)
@@ -128,7 +128,7 @@ class Engine:
         assert prompt, "a prompt needs at least one token"
         if (room := self.context - len(prompt)) < 1:
             raise UserError(
-                f"the prompt has {len(prompt)} tokens, the model reads at most {self.context}, its own text included",
+                f"the prompt has {len(prompt)} tokens; the model holds {self.context}, its own text included",
                 "shorten the prompt, or train with a larger max_seq_len",
             )
         return room

@@ -14,7 +14,7 @@ _NEVER = float("-inf")
 
 
 def penalize_repetition(logits_BV: Tensor, seen_BV: Tensor, penalty: float) -> Tensor:
-    """Make tokens in `seen` (bool) less likely: positive logits are divided by the penalty, negative multiplied.
+    """Make `seen` tokens (bool) less likely: positive logits are divided by the penalty, negative multiplied.
 
     CTRL (Keskar et al. 2019, section 4.1) divides always, which would favor tokens of negative logits.
     """
@@ -29,7 +29,7 @@ def keep_top_k(logits_BV: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits_BV: Tensor, p: float) -> Tensor:
-    """Keep the smallest set of likeliest tokens whose probabilities add up to at least p (Holtzman et al. 2019)."""
+    """Keep the fewest likeliest tokens whose probabilities add up to at least p (Holtzman et al. 2019)."""
     sorted_BV, order_BV = logits_BV.sort(dim=-1, descending=True, stable=True)
     probs_BV = _precise(sorted_BV).softmax(-1)
     enough_before_BV = probs_BV.cumsum(-1) - probs_BV >= p
@@ -44,7 +44,7 @@ def keep_min_p(logits_BV: Tensor, p: float) -> Tensor:
 
 
 def filter_logits(logits_BV: Tensor, config: SamplingConfig) -> Tensor:
-    """Temperature (above 0) and the filters, in the order that `SamplingConfig` states; dropped tokens are -inf."""
+    """Temperature (above 0) and the filters, in the order of `SamplingConfig`; what is dropped is -inf."""
     # From the largest down, so that no temperature is small enough to overflow.
     logits_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)) / config.temperature
     if config.top_k:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 class StopFinder:
     """Passes text on and holds back what may turn out to begin a stop string.
 
-    The stop string that is complete first wins, the longest if several end at the same character: how the text is
-    cut into pieces makes no difference.
+    The stop string that is complete first wins, the longest if several end at the same character: how the
+    text is cut into pieces makes no difference.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
