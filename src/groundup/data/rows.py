@@ -90,7 +90,13 @@ class WindowRows:
     @property
     def fingerprint(self) -> str:
         """A hash of the tokens, document borders, and shape."""
-        return _digest("windows", self.seq_len, self._stride, self._pad_id, *(shard.fingerprint for shard in self._shards))
+        return _digest(
+            "windows",
+            self.seq_len,
+            self._stride,
+            self._pad_id,
+            *(shard.fingerprint for shard in self._shards),
+        )
 
     def row(self, index: int) -> Row:
         """Window `index`, counted over all shards."""
