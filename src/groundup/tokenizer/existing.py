@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models
@@ -64,36 +63,30 @@ def read_ranks(path: Path) -> dict[bytes, int]:
 
 
 def from_ranks(ranks: dict[bytes, int], pre_tokenizer: PreTokenizerName) -> Tokenizer:
-    """The BPE tokenizer with tiktoken's ranks. Merges are found again by taking each token apart.
+    """The BPE tokenizer with tiktoken's ranks: every way to make a token of two others is a merge.
 
-    A token that the merges before it do not leave in two parts cannot be reached by merging; tiktoken still
-    uses it for a word that it equals, which is what `ignore_merges` means.
+    One merge a token, as in a trained file, would not do: neighbors can force another way. tiktoken also uses
+    a token that no merges reach, for a word that it equals; `ignore_merges` means that.
     """
     rule = PRE_TOKENIZERS[pre_tokenizer]
     vocabulary = {to_characters(token): rank for token, rank in ranks.items()}
-    merges: list[tuple[str, str]] = []
-    unreachable = False
-    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
-        if len(token) > 1:
-            parts = _take_apart(token, rank, ranks)
-            unreachable |= len(parts) != 2
-            if len(parts) == 2:
-                merges.append((to_characters(parts[0]), to_characters(parts[1])))
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=unreachable or rule.ignore_merges))
+    merges = [
+        (to_characters(left), to_characters(right))
+        for token in sorted(ranks, key=ranks.__getitem__)
+        for left, right in _ways_to_make(token, ranks)
+    ]
+    model = models.BPE(vocabulary, merges)
+    model.ignore_merges = rule.ignore_merges or any(len(model.tokenize(word)) > 1 for word in vocabulary)
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = rule.build()
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
-def _take_apart(token: bytes, rank: int, ranks: dict[bytes, int]) -> list[bytes]:
-    """The token after all merges of a lower rank than its own."""
-    parts = [token[i : i + 1] for i in range(len(token))]
-    while True:
-        candidates = [(ranks.get(a + b, rank), i) for i, (a, b) in enumerate(pairwise(parts))]
-        best, i = min(candidates, default=(rank, 0))
-        if best >= rank:
-            return parts
-        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+def _ways_to_make(token: bytes, ranks: dict[bytes, int]) -> list[tuple[bytes, bytes]]:
+    pairs = [(token[:i], token[i:]) for i in range(1, len(token))]
+    known = [(left, right) for left, right in pairs if left in ranks and right in ranks]
+    return sorted(known, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
 
 
 def _from_gpt2(folder: Path) -> Tokenizer:

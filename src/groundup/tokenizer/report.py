@@ -52,7 +52,7 @@ def tokenizer_report(
         "unused_tokens": len(unused),
         "unused_ids": unused,
         "longest_tokens": longest_tokens(tokenizer),
-        "encode_megabytes_per_second": size / seconds / 1e6,
+        "encode_megabytes_per_second": size / seconds / 1e6 if size else None,
     }
 
 

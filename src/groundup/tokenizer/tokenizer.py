@@ -90,9 +90,12 @@ class Tokenizer:
 
     @cached_property
     def llama_cpp_name(self) -> str | None:
-        """The pre-tokenizer as GGUF names it (`tokenizer.ggml.pre`); None where llama.cpp has none."""
+        """The pre-tokenizer as GGUF names it (`tokenizer.ggml.pre`); None if llama.cpp encodes otherwise."""
         rule = recognize(self._spec["pre_tokenizer"])
-        return rule.llama_cpp if rule else None
+        ignores_merges = self._spec["model"].get("ignore_merges", False)
+        if rule is None or self._spec["normalizer"] is not None or ignores_merges != rule.ignore_merges:
+            return None
+        return rule.llama_cpp
 
     @property
     def eot_id(self) -> int:
