@@ -79,8 +79,10 @@ FACTS: dict[str, dict[str, Any]] = {
         "bytes_per_token": 3.411,
         "gpt2_bytes_per_token": 3.092,
         "unused_tokens": 14,
-        "longest_tokens": LONGEST,
-        "encode_mb_per_s": 61.2,
+        "longest_tokens": [
+            {"id": 4000 - i, "bytes": len(text.encode()), "text": text} for i, text in enumerate(LONGEST)
+        ],
+        "encode_megabytes_per_second": 61.2,
     },
     "tokens": {
         "train": {"tokens": 1_456_721, "documents": 34, "bytes": 4_941_202},
@@ -92,7 +94,8 @@ FACTS: dict[str, dict[str, Any]] = {
         "steps": 2400,
         "tokens": 19_660_800,
         "train_seconds": 745.2,
-        "final_loss": 3.91,
+        "validation_loss": 3.91,
+        "tokens_per_second": 26_383.0,
         "validation_bits_per_byte": 1.853,
         "peak_flops": 7.9e11,
         "mfu": 0.412,
@@ -105,7 +108,8 @@ FACTS: dict[str, dict[str, Any]] = {
         "steps": 300,
         "tokens": 2_457_600,
         "train_seconds": 93.0,
-        "final_loss": 3.42,
+        "validation_loss": 3.42,
+        "tokens_per_second": 26_425.0,
         "validation_bits_per_byte": 1.82,
         "peak_flops": 7.9e11,
         "mfu": 0.377,
@@ -132,17 +136,17 @@ SCORES = {
     "sample_scene": SCENE,
 }
 SAMPLES = [
-    (0, "ROMEO:", "ROMEO: qt\x00thKm owns,ethe wI\n s sthe"),
-    (300, "ROMEO:", "ROMEO: I the and so the man of the love,\nAnd my the to be a to the son."),
+    (0, "ROMEO:", " qt\x00thKm owns,ethe wI\n s sthe"),
+    (300, "ROMEO:", " I the and so the man of the love,\nAnd my the to be a to the son."),
     (
         1200,
         "ROMEO:",
-        "ROMEO: I am the man that shall not be so soon\nAs I have heard the duke of love and death.",
+        " I am the man that shall not be so soon\nAs I have heard the duke of love and death.",
     ),
     (
         2400,
         "ROMEO:",
-        "ROMEO: Why, then, farewell, thou gentle knight,\nAnd I will to the market-place.\n*[Exit.]*",
+        " Why, then, farewell, thou gentle knight,\nAnd I will to the market-place.\n*[Exit.]*",
     ),
 ]
 
@@ -203,6 +207,9 @@ def write_run(folder: Path, stages: tuple[str, ...] = tuple(INPUTS)) -> Path:
         ]
         (folder / "pretrain" / "samples.jsonl").write_text("\n".join(samples) + "\n")
     if "sft" in stages:
+        answers = [(30, "No the and."), (300, "A friend, my lord, that brings you news from France.")]
+        chat = [{"step": n, "prompt": "user\nWho's there?\nassistant\n", "text": text} for n, text in answers]
+        (folder / "sft" / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chat))
         (folder / "sft" / "metrics.jsonl").write_text("\n".join(metric_lines(300, 8192, 2, floor=3.1)) + "\n")
     if "eval" in stages:
         (folder / "eval" / "scores.json").write_text(json.dumps(SCORES))

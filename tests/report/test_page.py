@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_run import INPUTS, RECIPE, MakeRun
 
-from groundup.report.page import toml_pieces, write_report
+from groundup.report.page import recipe_pieces, write_report
 
 HOSTILE = "<script>alert(1)</script><img src=https://example.com/x onerror=alert(2)>\"'"
 VOID = {"meta", "br", "img", "input", "link"}
@@ -111,7 +111,7 @@ def test_a_recipe_alone_has_a_page(tmp_path: Path):
 def test_a_training_at_work_shows_its_curves_so_far(make_run: MakeRun):
     folder = make_run("data", "tokenizer", "tokens", "pretrain")
     (folder / "pretrain" / "manifest.json").unlink()
-    (folder / "pretrain").rename(folder / "pretrain.partial")
+    (folder / "pretrain").rename(folder / ".pretrain.partial")
     page, text = read(folder)
     assert "svg" in page.tags
     assert "Still at work" in text
@@ -142,7 +142,11 @@ def test_text_from_a_model_or_a_corpus_is_never_markup(make_run: MakeRun):
             "decisions": {HOSTILE: HOSTILE},
             "inputs": {HOSTILE: HOSTILE},
         }
-        manifest["facts"] |= {"longest_tokens": [HOSTILE], "ignored_files": {HOSTILE: 1}, "device": HOSTILE}
+        manifest["facts"] |= {
+            "longest_tokens": [{"text": HOSTILE}],
+            "ignored_files": {HOSTILE: 1},
+            "device": HOSTILE,
+        }
         path.write_text(json.dumps(manifest))
     page, text = read(folder)
     assert not page.tags & {"script", "img"}
@@ -164,12 +168,13 @@ def test_a_run_without_validation_bits_or_gpt2_says_unknown_and_does_not_fail(ma
 
 @given(st.text(alphabet="ab=[]\"'#\\\n .") | st.text())
 def test_coloring_a_recipe_changes_no_character(source: str):
-    assert "".join(text for _, text in toml_pieces(source)) == source
+    assert "".join(text for _, text in recipe_pieces(source)) == source
 
 
 def test_comments_keys_tables_and_strings_are_told_apart():
-    pieces = {text: kind for kind, text in toml_pieces(RECIPE) if kind}
+    pieces = {text: kind for kind, text in recipe_pieces(RECIPE) if kind}
     assert pieces["[data]"] == "table"
     assert pieces["name"] == "key"
     assert pieces['"wsd"'] == "string"
     assert pieces["# warm up, stay, decay"] == "comment"
+    assert recipe_pieces('{"name": "a"}')[1::2] == [("field", '"name"'), ("string", '"a"')]

@@ -26,9 +26,18 @@ def test_an_unfinished_run_names_what_is_missing(make_run: MakeRun):
 
 
 def test_a_stage_that_the_recipe_does_not_ask_for_is_not_missing(make_run: MakeRun):
-    folder = make_run("data", "tokenizer", "tokens", "pretrain")
+    folder = make_run("data", "tokenizer", "tokens", "pretrain", "eval")
+    assert read_run(folder).missing == ("sft",)
     (folder / "recipe.toml").write_text('name = "plain"\n')
     assert read_run(folder).missing == ()
+
+
+def test_the_resolved_recipe_will_do_where_the_written_one_is_not_kept(make_run: MakeRun):
+    folder = make_run("data", "tokenizer", "tokens", "pretrain", "eval")
+    (folder / "recipe.toml").unlink()
+    (folder / "recipe.json").write_text('{"name": "resolved", "sft": null}')
+    run = read_run(folder)
+    assert (run.name, run.missing, run.recipe_file) == ("resolved", (), "recipe.json")
 
 
 def test_a_line_that_is_still_being_written_is_left_out(make_run: MakeRun):
@@ -46,11 +55,10 @@ def test_a_broken_line_within_is_an_error_that_gives_its_number(make_run: MakeRu
         read_run(folder)
 
 
-@pytest.mark.parametrize("partial", ["pretrain.partial", ".pretrain.partial"])
-def test_a_training_at_work_is_read_from_its_partial_folder(make_run: MakeRun, partial: str):
+def test_a_training_at_work_is_read_from_its_partial_folder(make_run: MakeRun):
     folder = make_run()
     (folder / "pretrain" / "manifest.json").unlink()
-    (folder / "pretrain").rename(folder / partial)
+    (folder / "pretrain").rename(folder / ".pretrain.partial")
     run = read_run(folder)
     assert "pretrain" in run.missing
     assert len(run.pretrain.steps) == 2400

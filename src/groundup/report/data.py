@@ -12,7 +12,9 @@ from groundup.core.files import read_json
 Facts = dict[str, Any]
 
 STAGES = ("data", "tokenizer", "tokens", "pretrain", "sft", "eval")
-_ALWAYS = frozenset(("data", "tokenizer", "tokens", "pretrain"))
+_OPTIONAL = frozenset(("sft",))
+_RECIPES = ("recipe.toml", "recipe.json")
+"""As the person wrote it or, where that is not kept, as it was resolved."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Run:
 
     name: str
     recipe: str
+    recipe_file: str
     command: str
     started: str
     machine: Facts
@@ -69,21 +72,22 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """Read a run folder, finished or not. Raises UserError where it is none, or a file in it is damaged."""
-    recipe_file = folder / "recipe.toml"
-    if not recipe_file.is_file():
+    recipe_file = next((folder / name for name in _RECIPES if (folder / name).is_file()), None)
+    if recipe_file is None:
         raise UserError(
-            f"{folder} is not the folder of a run: it holds no recipe.toml", "name one of groundup build's"
+            f"{folder} is not the folder of a run: it holds no recipe", "name one that groundup build made"
         )
     recipe = recipe_file.read_text(encoding="utf-8")
     try:
-        tables = tomllib.loads(recipe)
-    except tomllib.TOMLDecodeError as error:
+        tables = tomllib.loads(recipe) if recipe_file.suffix == ".toml" else json.loads(recipe)
+    except ValueError as error:
         raise UserError(f"{recipe_file} is damaged: {error}", "build the run again") from None
     build = _optional_json(folder / "build.json")
     stages = {name: stage for name in STAGES if (stage := _read_stage(folder, name))}
     return Run(
         name=str(tables.get("name") or folder.resolve().name),
         recipe=recipe,
+        recipe_file=recipe_file.name,
         command=str(build.get("command", "")),
         started=str(build.get("started", "")),
         machine=build.get("machine", {}),
@@ -91,7 +95,9 @@ def read_run(folder: Path) -> Run:
         pretrain=_read_training(folder, "pretrain"),
         sft=_read_training(folder, "sft"),
         scores=_optional_json(folder / "eval" / "scores.json"),
-        missing=tuple(name for name in STAGES if name not in stages and (name in _ALWAYS or name in tables)),
+        missing=tuple(
+            name for name in STAGES if name not in stages and (name not in _OPTIONAL or tables.get(name))
+        ),
     )
 
 
@@ -114,9 +120,7 @@ def _read_stage(run: Path, name: str) -> Stage | None:
 
 def _read_training(run: Path, stage: str) -> Training:
     """Of the finished stage or, while it is at work, of the `.partial` folder that it grows in."""
-    folder = next(
-        (f for f in (run / stage, run / f"{stage}.partial", run / f".{stage}.partial") if f.is_dir()), None
-    )
+    folder = next((f for f in (run / stage, run / f".{stage}.partial") if f.is_dir()), None)
     if folder is None:
         return Training()
     metrics = _read_lines(folder / "metrics.jsonl")

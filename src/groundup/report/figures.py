@@ -173,7 +173,6 @@ def _training_tiles(run: Run, facts: Facts) -> list[Tile]:
     passes = f"{tokens / corpus:.1f} passes over the text" if tokens and corpus else ""
     device = " ".join(str(facts[key]) for key in ("device", "precision") if facts.get(key))
     peak = facts.get("peak_flops")
-    speed = tokens / facts["train_seconds"] if tokens and facts.get("train_seconds") else None
     of_peak = f"of {count(peak, 'FLOP/s')}" if peak else "peak unknown"
     return [
         Tile(
@@ -183,7 +182,11 @@ def _training_tiles(run: Run, facts: Facts) -> list[Tile]:
         ),
         Tile("Training time", duration(facts.get("train_seconds")), device),
         Tile("Tokens seen", count(tokens), passes),
-        Tile("Throughput", count(speed, "tok/s"), f"{percent(facts.get('mfu'))} MFU {of_peak}"),
+        Tile(
+            "Throughput",
+            count(facts.get("tokens_per_second"), "tok/s"),
+            f"{percent(facts.get('mfu'))} MFU {of_peak}",
+        ),
     ]
 
 
@@ -195,6 +198,12 @@ def score_bars(run: Run) -> list[Bar]:
         Bar(_SCORED.get(name, name), decimal(value), value / longest, "ours" if name in _OURS else "baseline")
         for name, value in sorted(scores.items(), key=lambda item: item[1])
     ]
+
+
+def mean_share(rows: list[Facts], name: str) -> str:
+    """Mean of a metric that is a share, over the rows that have it."""
+    known = [row[name] for row in rows if row.get(name) is not None]
+    return percent(sum(known) / len(known) if known else None)
 
 
 def account(facts: Facts) -> Account:

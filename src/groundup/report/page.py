@@ -14,8 +14,9 @@ from groundup.report.data import Run, Training, read_run
 
 FILE = "report.html"
 
-_TOML = re.compile(
-    r"""(?P<string> "(?:\\.|[^"\\\n])*" | '[^'\n]*' )
+_RECIPE = re.compile(
+    r"""(?P<field> "[\w.\-]+"(?=:[ ]) )
+      | (?P<string> "(?:\\.|[^"\\\n])*" | '[^'\n]*' )
       | (?P<comment> \#[^\n]* )
       | (?P<table> ^\[[^\n\#]*\] )
       | (?P<key> ^[\w.\-]+(?=\s*=) )""",
@@ -56,7 +57,7 @@ def render(run: Run) -> str:
         percent=figures.percent,
         printable=figures.printable,
         visible=figures.visible,
-        toml=toml_pieces,
+        recipe_pieces=recipe_pieces,
     )
     style = resources.files("groundup.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(
@@ -74,6 +75,7 @@ def render(run: Run) -> str:
             ("sft", "Chat training", training_charts(run.sft), run.facts("sft")),
         ],
         samples=samples(run.pretrain),
+        chat_samples=samples(run.sft),
     )
 
 
@@ -95,6 +97,7 @@ def training_charts(training: Training) -> dict[str, Any]:
         "narrow": Markup(curve[1]),
         "validated": bool(validations),
         "small": small,
+        "data_wait": figures.mean_share(steps, "data_wait"),
     }
 
 
@@ -106,16 +109,16 @@ def samples(training: Training) -> list[dict[str, Any]]:
             "step": sample["step"],
             "tokens": tokens.get(sample["step"]),
             "prompt": sample["prompt"],
-            "text": sample["text"].removeprefix(sample["prompt"]),
+            "text": sample["text"],
         }
         for sample in sorted(training.samples, key=lambda sample: sample["step"])
     ]
 
 
-def toml_pieces(source: str) -> list[tuple[str, str]]:
-    """(kind, text) pieces of a recipe for coloring; joined, the texts are the source."""
+def recipe_pieces(source: str) -> list[tuple[str, str]]:
+    """(kind, text) pieces of a recipe, TOML or JSON, for coloring; joined, the texts are the source."""
     pieces, end = [], 0
-    for match in _TOML.finditer(source):
+    for match in _RECIPE.finditer(source):
         pieces.append(("", source[end : match.start()]))
         pieces.append((match.lastgroup or "", match.group()))
         end = match.end()
