@@ -66,7 +66,14 @@ FACTS: dict[str, dict[str, Any]] = {
             "train": {"documents": 34, "bytes": 4_941_202, "characters": 4_902_300},
             "validation": {"documents": 3, "bytes": 334_479, "characters": 331_901},
         },
-        "sources": {"plays": {"documents": 37, "bytes": 5_275_681}},
+        "sources": {
+            "plays": {
+                "files": 40,
+                "seen": {"documents": 40, "bytes": 5_319_001},
+                "train": {"documents": 34, "bytes": 4_941_202, "characters": 4_902_300},
+                "validation": {"documents": 3, "bytes": 334_479, "characters": 331_901},
+            }
+        },
         "seen": {"documents": 40, "bytes": 5_319_001},
         "rejected": {
             "duplicate": {"documents": 2, "bytes": 43_201},

@@ -1,10 +1,14 @@
 """Figures on the page: accounts that balance, hashes that hold, unknowns that say so."""
 
 import json
+from pathlib import Path
 
 import pytest
 from made_run import FACTS, MakeRun
 
+from groundup.core.progress import Reporter
+from groundup.data.config import DataConfig, Source
+from groundup.data.documents import build_documents
 from groundup.report import figures
 from groundup.report.data import read_run
 
@@ -23,13 +27,32 @@ def test_the_account_balances_when_every_document_is_kept_or_rejected():
     assert account.train_bytes == 4_941_202
 
 
+def test_the_account_of_a_real_stage_balances(tmp_path: Path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for number in range(30):
+            (tmp_path / name / f"{number}.txt").write_text(
+                f"{name} of {number % 25} little documents\n" * number
+            )
+    sources = tuple(Source(path=str(tmp_path / name)) for name in ("one", "two"))
+    out = tmp_path / "out"
+    out.mkdir()
+    config = DataConfig(sources=sources, validation_fraction=0.3)
+    facts = build_documents(config, out, tmp_path / "cache", 1, Reporter(quiet=True))
+    account = figures.account(facts)
+    assert account.unaccounted == 0
+    assert {entry.label for entry in account.entries} >= {"Seen", "empty", "Kept", "train", "validation"}
+    assert sum(bar.share for bar in account.sources) == pytest.approx(1)
+
+
 def test_a_lost_document_is_noticed():
     facts = FACTS["data"] | {"seen": {"documents": 42, "bytes": 1}}
     assert figures.account(facts).unaccounted == 2
 
 
 def test_sources_are_shares_of_the_kept_bytes():
-    sources = {"a": {"documents": 1, "bytes": 25}, "b": {"documents": 1, "bytes": 75}}
+    sources = {"a": {"train": {"bytes": 25}, "validation": {"bytes": 0}}, "b": {"train": {"bytes": 70}}}
+    sources["b"]["validation"] = {"bytes": 5}
     bars = figures.account(FACTS["data"] | {"sources": sources}).sources
     assert [(bar.label, bar.share) for bar in bars] == [("b", 0.75), ("a", 0.25)]
 

@@ -15,6 +15,7 @@ _SCORED = {
     "xz": "xz -9e",
     "bzip2": "bzip2 -9",
 }
+SPLITS = ("train", "validation")
 _OURS = ("pretrain", "sft")
 
 
@@ -225,14 +226,12 @@ def account(facts: Facts) -> Account:
 
 
 def _source_bars(sources: Facts) -> list[Bar]:
-    total = sum(amount["bytes"] for amount in sources.values()) or 1
+    """Kept bytes of each source, most first."""
+    kept = {name: sum(amount[split]["bytes"] for split in SPLITS) for name, amount in sources.items()}
+    total = sum(kept.values()) or 1
     return [
-        Bar(
-            name,
-            f"{count(amount['bytes'], 'B')} · {percent(amount['bytes'] / total)}",
-            amount["bytes"] / total,
-        )
-        for name, amount in sorted(sources.items(), key=lambda item: -item[1]["bytes"])
+        Bar(name, f"{count(n_bytes, 'B')} · {percent(n_bytes / total)}", n_bytes / total)
+        for name, n_bytes in sorted(kept.items(), key=lambda item: -item[1])
     ]
 
 
