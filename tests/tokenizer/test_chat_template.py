@@ -96,9 +96,7 @@ def test_a_template_that_is_not_jinja_is_refused_with_its_line():
 
 
 def test_what_a_template_complains_of_reaches_the_user():
-    template = ChatTemplate(
-        "{% generation %}{{ raise_exception('roles must alternate') }}{% endgeneration %}"
-    )
+    template = ChatTemplate("{% generation %}{{ raise_exception('roles must alternate') }}{% endgeneration %}")
     with pytest.raises(UserError, match="roles must alternate"):
         template.render(TALK)
 

@@ -38,9 +38,7 @@ def test_the_fast_engine_equals_its_plain_twin_on_10000_mixed_strings(name, mixe
     fast, plain = FastEngine(source), PlainEngine(source)
     for allow_special in (False, True):
         for text in texts[:1000]:
-            assert fast.encode(text, allow_special=allow_special) == plain.encode(
-                text, allow_special=allow_special
-            )
+            assert fast.encode(text, allow_special=allow_special) == plain.encode(text, allow_special=allow_special)
 
 
 @pytest.mark.parametrize("corpus", ["tinyshakespeare", "tinystories", "wikitext2-valid", "children"])

@@ -1,6 +1,8 @@
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -36,9 +38,7 @@ def test_special_tokens_stand_behind_all_others_and_padding_is_not_the_end_of_te
     config = TokenizerConfig(vocab_size=600, extra_special_tokens=("<|tool|>",))
     tokenizer = Tokenizer(train_bpe(config, texts, 10**6, QUIET))
     assert tokenizer.vocab_size == 600
-    assert tokenizer.special_ids == {
-        content: 595 + i for i, content in enumerate((*SPECIAL_TOKENS, "<|tool|>"))
-    }
+    assert tokenizer.special_ids == {content: 595 + i for i, content in enumerate((*SPECIAL_TOKENS, "<|tool|>"))}
     assert tokenizer.pad_id != tokenizer.eot_id
 
 
@@ -81,3 +81,33 @@ def test_llama_3_words_that_are_tokens_ignore_merges_as_in_llama_cpp(texts):
     source = train_bpe(TokenizerConfig(vocab_size=600, pre_tokenizer="llama-3"), texts, 10**6, QUIET)
     assert json.loads(source)["model"]["ignore_merges"] is True
     assert Tokenizer(source).llama_cpp_name == "llama-bpe"
+
+
+def test_ctrl_c_stops_training_at_once():
+    # Letters without spaces: one long word, which the library takes minutes to merge.
+    script = (
+        "import random, sys; sys.path.insert(0, 'tests/tokenizer'); from conftest import *;"
+        "from groundup.core.interrupt import Interrupts;"
+        "text = ''.join(random.Random(0).choices('ACGT', k=3_000_000));"
+        "print('ready', flush=True);\n"
+        "with Interrupts().installed(): train_bpe(TokenizerConfig(), [text], 3_000_000, Reporter())"
+    )
+    root = __file__.rsplit("/tests/", 1)[0]
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(1)
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        _, complaint = run.communicate(timeout=5)
+    assert "Stopped: SIGINT" in complaint
+
+
+def test_an_error_in_the_texts_reaches_the_caller():
+    def texts():
+        yield "one"
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        train_bpe(TokenizerConfig(), texts(), 100, QUIET)

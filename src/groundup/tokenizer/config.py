@@ -29,14 +29,18 @@ class TokenizerConfig(Config):
     encoder.json and vocab.bpe, or a *.tiktoken file of ranks (cut by `pre_tokenizer`). What is missing of the
     special tokens is added; the other keys do not count."""
 
+    compare_with: str = ""
+    """Another vocabulary, by the same rules as `path`, whose bytes per token on held-out text the report shows
+    beside this one's: a folder with GPT-2's encoder.json and vocab.bpe, say."""
+
     pre_tokenizer: PreTokenizerName = "qwen-2"
     """How text is cut into words before merging, by a rule that llama.cpp knows too. qwen-2 and llama-3 let a
     line break join the punctuation before it (about a tenth more text per token than gpt-2 on plays);
     qwen-2 keeps each digit a token of its own, which helps small models with numbers."""
 
-    sample_bytes: int = Field(default=256 << 20, ge=1 << 16, le=1 << 30)
-    """Train on at most so many bytes of text, chosen evenly over the corpus: it bounds the memory, and pair
-    counts (32 bits in the trainer) cannot overflow."""
+    sample_bytes: int = Field(default=32 << 20, ge=1 << 16, le=1 << 30)
+    """Train on at most so many bytes of text, chosen evenly over the corpus. It bounds memory and time: up to
+    100 bytes of memory for each where words hardly repeat (genomes, Chinese), a few in English."""
 
     min_frequency: int = Field(default=2, ge=1)
     """A pair is merged only if it occurs at least so often."""
@@ -54,9 +58,7 @@ class TokenizerConfig(Config):
         if "" in self.extra_special_tokens:
             raise ValueError("extra_special_tokens holds an empty string")
         if len(set(self.special_tokens)) < len(self.special_tokens):
-            raise ValueError(
-                f"extra_special_tokens repeats a token (always there: {', '.join(SPECIAL_TOKENS)})"
-            )
+            raise ValueError(f"extra_special_tokens repeats a token (always there: {', '.join(SPECIAL_TOKENS)})")
         if self.vocab_size <= (least := BYTE_TOKENS + len(self.special_tokens)):
             raise ValueError(
                 f"vocab_size = {self.vocab_size} leaves no room for merges: "

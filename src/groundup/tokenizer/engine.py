@@ -76,14 +76,10 @@ def open_engine(source: str, reporter: Reporter) -> Engine:
     try:
         fast = FastEngine(source)
     except ValueError as error:
-        reporter.warn(
-            f"fastokens cannot load this vocabulary ({error}): encoding with tokenizers, which is slower"
-        )
+        reporter.warn(f"fastokens cannot load this vocabulary ({error}): encoding with tokenizers, which is slower")
         return plain
     for allow_special in (False, True):
-        if fast.encode(_PROBE, allow_special=allow_special) != plain.encode(
-            _PROBE, allow_special=allow_special
-        ):
+        if fast.encode(_PROBE, allow_special=allow_special) != plain.encode(_PROBE, allow_special=allow_special):
             reporter.warn("fastokens encodes a probe differently: encoding with tokenizers, which is slower")
             return plain
     return fast

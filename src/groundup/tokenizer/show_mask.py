@@ -24,8 +24,7 @@ def mask_text(tokenizer: Tokenizer, ids: npt.NDArray[np.integer], trained: npt.N
 def mask_plain(tokenizer: Tokenizer, ids: npt.NDArray[np.integer], trained: npt.NDArray[np.bool_]) -> str:
     """The same without color: what is trained on stands in ⟦ ⟧."""
     return "".join(
-        f"{_OPEN}{piece}{_CLOSE}" if is_trained else piece
-        for is_trained, piece in _runs(tokenizer, ids, trained)
+        f"{_OPEN}{piece}{_CLOSE}" if is_trained else piece for is_trained, piece in _runs(tokenizer, ids, trained)
     )
 
 

@@ -78,9 +78,7 @@ class ChatTemplate:
                 pad_token=PAD,
             )
         except jinja2.TemplateError as error:
-            raise UserError(
-                f"the chat template refuses the conversation: {error}", "change one of them"
-            ) from None
+            raise UserError(f"the chat template refuses the conversation: {error}", "change one of them") from None
         return _segments(text, mark)
 
 

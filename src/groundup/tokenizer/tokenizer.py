@@ -57,9 +57,7 @@ class Tokenizer:
                 "give its file as path in [tokenizer] and build: what is missing is added",
             )
         self._engine: Engine = PlainEngine(source) if plain else open_engine(source, reporter or Reporter())
-        self._byte_ids = {
-            data[0]: i for i, data in enumerate(self._bytes) if data is not None and len(data) == 1
-        }
+        self._byte_ids = {data[0]: i for i, data in enumerate(self._bytes) if data is not None and len(data) == 1}
 
     @classmethod
     def load(cls, folder: Path, reporter: Reporter | None = None, *, plain: bool = False) -> "Tokenizer":
@@ -173,9 +171,7 @@ class StreamDecoder:
 
     def feed(self, *ids: int) -> str:
         """The text that became certain with these ids; often empty within a character."""
-        return self._decoder.decode(
-            self._tokenizer.decode_bytes(token for token in ids if token not in self._skipped)
-        )
+        return self._decoder.decode(self._tokenizer.decode_bytes(token for token in ids if token not in self._skipped))
 
     def finish(self) -> str:
         """What is left: U+FFFD for a character that never became whole."""
@@ -194,23 +190,15 @@ def require_fit(tokenizer: Tokenizer, *, vocab_size: int, tokenizer_hash: str | 
             f"{where} was made with tokenizer {tokenizer_hash[:12]}, this one is {tokenizer.hash[:12]}", hint
         )
     if vocab_size < tokenizer.vocab_size:
-        raise UserError(
-            f"{where} has room for {vocab_size} tokens, the vocabulary has {tokenizer.vocab_size}", hint
-        )
+        raise UserError(f"{where} has room for {vocab_size} tokens, the vocabulary has {tokenizer.vocab_size}", hint)
 
 
 def _bytes_of_tokens(spec: dict[str, Any]) -> list[bytes | None]:
     """The bytes of each id (None: no token has it). Raises UserError if this is not byte-level BPE."""
     model = spec["model"]
     hint = "use a byte-level BPE vocabulary such as GPT-2's, Llama 3's or Qwen's, or train one"
-    if (
-        model.get("type") != "BPE"
-        or model.get("continuing_subword_prefix")
-        or model.get("end_of_word_suffix")
-    ):
-        raise UserError(
-            f"the vocabulary is not byte-level BPE ({model.get('type')} with affixes or pieces)", hint
-        )
+    if model.get("type") != "BPE" or model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
+        raise UserError(f"the vocabulary is not byte-level BPE ({model.get('type')} with affixes or pieces)", hint)
     if missing := [character for character in BYTE_TO_CHARACTER if character not in model["vocab"]]:
         raise UserError(f"the vocabulary is not byte-level: it lacks {len(missing)} of the 256 bytes", hint)
     added = {token["id"]: token["content"].encode() for token in spec["added_tokens"]}
@@ -220,9 +208,7 @@ def _bytes_of_tokens(spec: dict[str, Any]) -> list[bytes | None]:
             try:
                 table[token] = characters_to_bytes(characters)
             except KeyError as error:
-                raise UserError(
-                    f"the vocabulary is not byte-level: token {token} holds {error}", hint
-                ) from None
+                raise UserError(f"the vocabulary is not byte-level: token {token} holds {error}", hint) from None
     for token, data in added.items():
         table[token] = data
     return table

@@ -1,12 +1,13 @@
 """Training a byte-level BPE vocabulary (Sennrich et al. 2016; on bytes: Radford et al. 2019)."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, trainers
 
 from groundup.core.errors import UserError
-from groundup.core.progress import Reporter
+from groundup.core.progress import ProgressTask, Reporter
 from groundup.tokenizer.byte_level import BYTE_TO_CHARACTER
 from groundup.tokenizer.config import TokenizerConfig
 from groundup.tokenizer.pre_tokenizer import PRE_TOKENIZERS
@@ -14,6 +15,8 @@ from groundup.tokenizer.pre_tokenizer import PRE_TOKENIZERS
 _PIECE_CHARACTERS = 1 << 16
 """Texts are sampled and fed in pieces of this length, so that one long book neither fills the memory nor
 is taken or left as a whole."""
+
+_HEARTBEAT_SECONDS = 0.5
 
 
 def train_bpe(config: TokenizerConfig, texts: Iterable[str], total_bytes: int, reporter: Reporter) -> str:
@@ -36,7 +39,9 @@ def train_bpe(config: TokenizerConfig, texts: Iterable[str], total_bytes: int, r
         initial_alphabet=list(BYTE_TO_CHARACTER),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_reported(config, texts, total_bytes, reporter), trainer)
+    pieces = _collect(texts, total_bytes, config.sample_bytes, reporter)
+    with reporter.task("tokenizer: learning", sum(size for _, size in pieces), "B") as task:
+        _beside(lambda: tokenizer.train_from_iterator(_counted(pieces, task), trainer), task)
     if (learned := tokenizer.get_vocab_size()) < ordinary:
         supported = learned + len(config.special_tokens)
         raise UserError(
@@ -71,12 +76,40 @@ def sample_pieces(texts: Iterable[str], total_bytes: int, sample_bytes: int) -> 
             yield piece, len(data)
 
 
-def _reported(
-    config: TokenizerConfig, texts: Iterable[str], total_bytes: int, reporter: Reporter
-) -> Iterator[str]:
-    expected = min(total_bytes, config.sample_bytes)
-    with reporter.task("tokenizer: reading", expected, "B") as task:
-        for piece, size in sample_pieces(texts, total_bytes, config.sample_bytes):
-            yield piece
+def _collect(texts: Iterable[str], total_bytes: int, sample_bytes: int, reporter: Reporter) -> list[tuple[str, int]]:
+    pieces = []
+    with reporter.task("tokenizer: reading", min(total_bytes, sample_bytes), "B") as task:
+        for piece, size in sample_pieces(texts, total_bytes, sample_bytes):
+            pieces.append((piece, size))
             task.advance(size)
-    reporter.say(f"tokenizer: merging up to {config.vocab_size} tokens")
+    return pieces
+
+
+def _counted(pieces: list[tuple[str, int]], task: ProgressTask) -> Iterator[str]:
+    task.advance(0, note="counting words")
+    for piece, size in pieces:
+        yield piece
+        task.advance(size)
+    task.advance(0, note="merging")
+
+
+def _beside(work: Callable[[], None], task: ProgressTask) -> None:
+    """Run `work` beside the calling thread: the library does not heed signals, which come to the main thread.
+
+    If this thread is stopped, the work ends with the process.
+    """
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_HEARTBEAT_SECONDS)
+        task.advance(0)
+    if failures:
+        raise failures[0]
