@@ -54,9 +54,7 @@ def tiktoken_encoder(source: str) -> Encoder:
         mergeable_ranks={tokenizer.token_bytes(token): token for token in ordinary},
         special_tokens={END_OF_TEXT: tokenizer.eot_id},
     )
-    return lambda texts: np.concatenate(
-        [encoding.encode_to_numpy(text, disallowed_special=()) for text in texts]
-    )
+    return lambda texts: np.concatenate([encoding.encode_to_numpy(text, disallowed_special=()) for text in texts])
 
 
 ENCODERS = {
@@ -88,9 +86,7 @@ def measure(source: str, texts: list[str], repeats: int) -> dict[str, dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=Path, default=DATA / "tokenizers/gpt2")
     parser.add_argument("--corpus", type=Path, default=DATA / "corpora/children.txt")
     parser.add_argument("--repeats", type=int, default=3)
@@ -103,8 +99,7 @@ def main() -> None:
     source = read_vocabulary(arguments.vocabulary, "gpt-2", SPECIAL_TOKENS, Reporter())
     seconds = measure(source, texts, arguments.repeats)
     medians = {
-        name: {which: statistics.median(taken) for which, taken in passes.items()}
-        for name, passes in seconds.items()
+        name: {which: statistics.median(taken) for which, taken in passes.items()} for name, passes in seconds.items()
     }
 
     peer = next(name for name in medians if name.startswith("tiktoken"))
