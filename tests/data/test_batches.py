@@ -65,16 +65,12 @@ def test_windows_hold_every_label_once_behind_its_own_text(tmp_path_factory, sha
         assert (row.inputs[~real] == PAD).all()
         assert (np.diff(row.documents[real]) == (row.inputs[real][1:] == EOT)).all()
         for number in np.unique(row.documents[real]):
-            assert row.positions[row.documents == number].tolist() == list(
-                range((row.documents == number).sum())
-            )
+            assert row.positions[row.documents == number].tolist() == list(range((row.documents == number).sum()))
 
 
 def test_a_corpus_shorter_than_a_sequence_is_refused(tmp_path: Path):
     shard = make_shard(tmp_path, [[5] * 6])
-    with pytest.raises(
-        UserError, match="source 'tiny' has 7 tokens in its longest shard, a sequence needs 7 "
-    ):
+    with pytest.raises(UserError, match="source 'tiny' has 7 tokens in its longest shard, a sequence needs 7 "):
         WindowRows([shard], 7, PAD, name="tiny")
     assert len(WindowRows([shard], 6, PAD)) == len(WindowRows([shard], 7, PAD, allow_short=True)) == 1
     with pytest.raises(UserError):

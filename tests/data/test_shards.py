@@ -14,8 +14,7 @@ from groundup.data.shards import Vocabulary, open_shards, write_shards
 
 BYTES = Vocabulary(tokenizer="bytes", size=257, eot_id=256)
 DOCUMENTS = [
-    Document(f"{i}.txt", f"text number {i} " + "é" * (i % 7), "even" if i % 2 == 0 else "odd")
-    for i in range(60)
+    Document(f"{i}.txt", f"text number {i} " + "é" * (i % 7), "even" if i % 2 == 0 else "odd") for i in range(60)
 ]
 
 
@@ -24,9 +23,7 @@ def encode(texts: list[str]):
     return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
 
 
-def write(
-    folder: Path, documents=DOCUMENTS, *, encode=encode, shard_tokens=200, vocabulary=BYTES, split="train"
-):
+def write(folder: Path, documents=DOCUMENTS, *, encode=encode, shard_tokens=200, vocabulary=BYTES, split="train"):
     return write_shards(
         documents,
         encode,
@@ -39,9 +36,7 @@ def write(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")
-    }
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
 
 
 def test_what_is_written_is_read_back_with_end_of_text_behind_each_document(tmp_path: Path):
@@ -53,15 +48,9 @@ def test_what_is_written_is_read_back_with_end_of_text_behind_each_document(tmp_
         texts = [document.text for document in DOCUMENTS if document.source == source]
         stream = np.concatenate([shard.tokens for shard in parts])
         assert stream.tolist() == [token for text in texts for token in [*text.encode(), 256]]
-        assert np.concatenate([shard.sizes for shard in parts]).tolist() == [
-            len(t.encode()) + 1 for t in texts
-        ]
-        assert np.concatenate([shard.document_bytes for shard in parts]).tolist() == [
-            len(t.encode()) for t in texts
-        ]
-        assert all(
-            shard.tokens[shard.document_ends - 1].tolist() == [256] * len(shard.sizes) for shard in parts
-        )
+        assert np.concatenate([shard.sizes for shard in parts]).tolist() == [len(t.encode()) + 1 for t in texts]
+        assert np.concatenate([shard.document_bytes for shard in parts]).tolist() == [len(t.encode()) for t in texts]
+        assert all(shard.tokens[shard.document_ends - 1].tolist() == [256] * len(shard.sizes) for shard in parts)
     assert facts["documents"] == 60
     assert facts["tokens"] == facts["bytes"] + 60 == sum(len(d.text.encode()) for d in DOCUMENTS) + 60
 
@@ -75,9 +64,7 @@ def test_the_index_is_byte_for_byte_that_of_megatron(tmp_path: Path):
         + struct.pack("<2q", 0, 8)
         + struct.pack("<3q", 0, 1, 2)
     )
-    assert (tmp_path / "train-s-00000.bin").read_bytes() == struct.pack(
-        "<7H", 97, 98, 99, 256, 0xC3, 0xA9, 256
-    )
+    assert (tmp_path / "train-s-00000.bin").read_bytes() == struct.pack("<7H", 97, 98, 99, 256, 0xC3, 0xA9, 256)
 
 
 def test_a_shard_that_megatron_wrote_without_a_header_is_read(tmp_path: Path):

@@ -24,9 +24,7 @@ def _line_record(line: Line, encoding: str, reading: Reading) -> Record:
     number, size = line.number, len(line.data)
     if line.lost:
         detail = f"{line.lost} bytes, at most {reading.limit} are taken"
-        return reading.reject(
-            "line_too_long", detail, number=number, line=number, size=line.lost, head=line.data
-        )
+        return reading.reject("line_too_long", detail, number=number, line=number, size=line.lost, head=line.data)
     try:
         record = json.loads(line.data.decode(encoding).removeprefix("\ufeff"))
     except UnicodeDecodeError as error:

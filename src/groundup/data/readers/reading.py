@@ -70,18 +70,14 @@ class Reading:
         """The text in a record of JSON or a table; null is empty text."""
         problem, hint = "", ""
         if not isinstance(record, dict):
-            problem = (
-                f"not an object with a field '{self.text_field}' but {_TYPES.get(type(record), 'a string')}"
-            )
+            problem = f"not an object with a field '{self.text_field}' but {_TYPES.get(type(record), 'a string')}"
         elif self.text_field not in record:
             problem, hint = f"no field '{self.text_field}'", self.fields_hint(list(record))
         else:
             value = record[self.text_field]
             if value is None or isinstance(value, str):
                 return self.bounded(value or "", number, line)
-            problem = (
-                f"field '{self.text_field}' is {_TYPES.get(type(value), type(value).__name__)}, not text"
-            )
+            problem = f"field '{self.text_field}' is {_TYPES.get(type(value), type(value).__name__)}, not text"
         return self.reject("broken", problem, number=number, line=line, size=size, hint=hint)
 
     def bounded(self, text: str, number: int, line: int | None = None) -> Text | Rejected:
@@ -93,9 +89,7 @@ class Reading:
 
     def fields_hint(self, fields: list[str]) -> str:
         """What to do where the text field is missing."""
-        return (
-            f"set text_field of the source to one of: {', '.join(map(str, fields[:20])) or 'there is none'}"
-        )
+        return f"set text_field of the source to one of: {', '.join(map(str, fields[:20])) or 'there is none'}"
 
     def _name(self, number: int | None) -> str:
         return self.name if number is None else f"{self.name}#{number}"

@@ -42,9 +42,7 @@ def read_records(
             with open_file() as file:
                 yield from read_parquet(file, reading, advance)
             return
-        stream, encoding = open_stream(
-            open_file(), compression, "ascii" if kind == "parquet" else encoding, advance
-        )
+        stream, encoding = open_stream(open_file(), compression, "ascii" if kind == "parquet" else encoding, advance)
         with stream:
             if kind == "parquet":
                 with tempfile.TemporaryFile() as file:
@@ -65,6 +63,4 @@ def _binary(head: bytes) -> str:
     if (at := head.find(b"\0")) >= 0:
         return f"byte {at} is NUL"
     control = len(head) - len(head.translate(None, _CONTROL))
-    return (
-        f"{control} of {len(head)} bytes are control characters" if control > _MAX_CONTROL * len(head) else ""
-    )
+    return f"{control} of {len(head)} bytes are control characters" if control > _MAX_CONTROL * len(head) else ""

@@ -44,9 +44,7 @@ def _read_rows(stream: Stream, encoding: str, reading: Reading, dialect: str) ->
                 yield reading.bounded(row[column], number, rows.line_num)
             elif row:
                 detail = f"{len(row)} fields, the text is in field {column + 1}"
-                yield reading.reject(
-                    "broken", detail, number=number, line=rows.line_num, size=sum(map(len, row))
-                )
+                yield reading.reject("broken", detail, number=number, line=rows.line_num, size=sum(map(len, row)))
     except csv.Error as error:
         yield reading.broken(f"not CSV: {error}", line=rows.line_num)
     except UnicodeDecodeError as error:

