@@ -2,14 +2,20 @@ import io
 import json
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from groundup.cli.app import main
+from groundup.cli.chat import show_reply
 from groundup.cli.streamed import StreamedText
+from groundup.generate.config import SamplingConfig
+from groundup.generate.conversation import Conversation
 from taught_model import ANSWER, CONVERSATION, QUESTION, write_run
 
 GREEDY = ("--temperature", "0")
@@ -18,6 +24,11 @@ GREEDY = ("--temperature", "0")
 @pytest.fixture(scope="module")
 def run(engine, tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "run", engine, "pretrain", "sft")
+
+
+@pytest.fixture
+def conversation(engine):
+    return Conversation(engine, SamplingConfig(temperature=0))
 
 
 @pytest.fixture
@@ -149,28 +160,56 @@ def test_ctrl_c_in_a_pipe_leaves_with_130(talk, call, monkeypatch):
     assert call(*GREEDY) == (130, "", "")
 
 
-def test_on_a_terminal_ctrl_c_stays_and_ctrl_d_leaves(run):
-    terminal, side = pty.openpty()
-    command = [sys.executable, "-m", "groundup", "chat", str(run), "--temperature", "0"]
-    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, start_new_session=True)
-    os.close(side)
+@contextmanager
+def terminal(*words):
+    """A process on a terminal of its own: (process, type what is given, wait until the screen shows a text)."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "groundup", *words]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
     screen = ""
 
     def wait_for(text):
         nonlocal screen
-        end = time.monotonic() + 60
         while text not in screen:
-            assert time.monotonic() < end, screen
-            screen += os.read(terminal, 4096).decode(errors="replace")
+            assert select.select([ours], [], [], 30)[0], f"no {text!r} after {screen!r}"
+            screen += os.read(ours, 4096).decode(errors="replace")
         screen = screen.split(text, 1)[1]
 
-    wait_for("> ")
-    os.write(terminal, f"{QUESTION}\n".encode())
-    wait_for(ANSWER)
-    wait_for("> ")
-    process.send_signal(2)
-    wait_for("Ctrl-D or /quit leaves")
-    wait_for("> ")
-    os.write(terminal, b"\x04")
-    assert process.wait(30) == 0
-    os.close(terminal)
+    try:
+        yield process, lambda keys: os.write(ours, keys.encode()), wait_for
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_on_a_terminal_ctrl_c_stays_and_ctrl_d_leaves(run):
+    with terminal("chat", str(run), *GREEDY) as (process, press, wait_for):
+        wait_for("> ")
+        press(f"{QUESTION}\n")
+        wait_for(ANSWER)
+        wait_for("> ")
+        time.sleep(0.5)  # a signal between the prompt and the wait for keys is seen at the next key only
+        process.send_signal(signal.SIGINT)
+        wait_for("Ctrl-D or /quit leaves")
+        wait_for("> ")
+        press("\x04")
+        assert process.wait(30) == 0
+
+
+def test_on_a_terminal_ctrl_c_ends_a_reply_and_the_talk_goes_on(conversation, monkeypatch, capsys):
+    write = StreamedText.write
+
+    def interrupted(self, piece):
+        if "," in piece:
+            raise KeyboardInterrupt
+        write(self, piece)
+
+    monkeypatch.setattr(StreamedText, "write", interrupted)
+    pieces = show_reply(conversation, conversation.reply(QUESTION), stay=True)
+    said = "".join(piece.text for piece in pieces)
+    assert ANSWER.startswith(said)
+    assert said != ANSWER
+    assert capsys.readouterr().out.endswith(" …\n")
+    assert conversation.turns[-1] == {"role": "assistant", "content": said}
