@@ -29,7 +29,8 @@ def run_command(conversation: Conversation, line: str) -> Answer:
     """Run a line such as `/top-k 5`. Raises UserError for a name or a value that does not fit."""
     name, _, argument = line[1:].partition(" ")
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        begun = [known for known in COMMANDS if name and known.startswith(name)]
+        near = begun or difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean /{near[0]}?" if near else "/help lists all"
         raise UserError(f"there is no command /{name}", hint)
     return COMMANDS[name].run(conversation, argument.strip())

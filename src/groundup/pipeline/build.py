@@ -2,8 +2,9 @@
 
 import os
 import platform
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Stage, Status, Workshop, run_stage
 from groundup.pipeline.stages import STAGES
 from groundup.report.page import write_report
+from groundup.train.loop import SAMPLES
+from groundup.train.metrics import read_metrics
 
 CACHE = Path("~/.cache/groundup").expanduser()
 BUILD, RECIPE = "build.json", "recipe.json"
@@ -52,6 +55,30 @@ class BuildResult:
     def train_seconds(self) -> float:
         """Time spent in training, over all attempts and stages."""
         return sum(a.manifest.facts.get("train_seconds", 0.0) for a in self.artifacts.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "run": str(self.run),
+            "stages": [asdict(stage) for stage in self.stages],
+            "bits_per_byte": self.bits_per_byte,
+            "train_seconds": self.train_seconds,
+        }
+
+    def farewell(self) -> str:
+        """For people: what was reached, a sample, and what to type next."""
+        lines = [f"{self.run}/report.html tells the whole story."]
+        if "eval" in self.artifacts:
+            facts = self.artifacts["eval"].manifest.facts
+            scores = ", ".join(f"{name} {value:.3f}" for name, value in facts["bits_per_byte"].items())
+            lines = [facts["sample"], "", f"held-out bits/byte: {scores}", *lines]
+        if "sft" in self.artifacts:
+            *_, last = read_metrics(self.artifacts["sft"].folder / SAMPLES) or [None]
+            lines[:0] = [f"You: {last['prompt']}", f"Model: {last['text']}", ""] if last else []
+            lines.append(f"Talk to it: groundup chat {shlex.quote(str(self.run))}")
+        elif "pretrain" in self.artifacts:
+            lines.append(f"Let it write: groundup generate {shlex.quote(str(self.run))} --prompt TEXT")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

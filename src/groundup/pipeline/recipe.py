@@ -23,8 +23,10 @@ class EvalConfig(Config):
     stride: int = Field(default=0, ge=0)
     """Held-out text is read in windows of the full context that move by so many tokens, each token counted once, with
     at least context minus stride tokens before it. 0: half the context."""
-    scene_tokens: int = Field(default=160, ge=0)
-    """Length of the sample that is written at the end."""
+    sample_prompt: str = ""
+    """What the sample at the end continues; empty: the beginning of a document."""
+    sample_tokens: int = Field(default=200, ge=1)
+    """Length of that sample."""
 
 
 class Recipe(Config):

@@ -41,6 +41,8 @@ class Lesson:
     validation: Rows
     prompt: list[int]
     """Ids that samples continue."""
+    prompt_text: str
+    """What they stand for, as a person would type it."""
 
 
 def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
@@ -75,7 +77,8 @@ def train_model(context: Context, model: Transformer, lesson: Lesson, tokenizer:
 
     def sample(step: int) -> dict[str, str]:
         seed = derive_seed(context.recipe.seed, "sample", step)
-        return sample_text(model, tokenizer, lesson.prompt, compute, seed)
+        written = sample_text(model, tokenizer, lesson.prompt, compute, seed)
+        return written | {"prompt": lesson.prompt_text}
 
     hooks = Hooks(evaluate, sample)
     batches, plan = _plan(context, lesson, stepper, hooks)

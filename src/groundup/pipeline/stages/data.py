@@ -3,7 +3,7 @@
 from typing import Any
 
 from groundup.data.documents import build_documents
-from groundup.data.sources import fingerprint
+from groundup.data.sources.listing import file_stamps
 from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Context
 
@@ -15,11 +15,11 @@ class DataStage:
     needs: tuple[str, ...] = ()
     version = 1
     logs: tuple[str, ...] = ()
-    scratch: tuple[str, ...] = ("work.sqlite",)
+    scratch: tuple[str, ...] = ("work.sqlite", ".finished")
 
     def config(self, recipe: Recipe) -> dict[str, Any]:
         """The data table, and what the files look like now, so that a changed file is noticed."""
-        return {**recipe.data.model_dump(mode="json"), "files": fingerprint(recipe.data)}
+        return {**recipe.data.model_dump(mode="json"), "files": file_stamps(recipe.data)}
 
     def run(self, context: Context) -> dict[str, Any]:
         """Write Parquet parts of documents and the list of rejects."""

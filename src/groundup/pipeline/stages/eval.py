@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from groundup.core.device import choose_compute
+from groundup.core.device import Compute, choose_compute
 from groundup.core.files import write_json
 from groundup.core.rng import derive_seed
 from groundup.data.batches import WindowRows
@@ -10,9 +10,10 @@ from groundup.data.documents import iter_documents
 from groundup.evaluate.baselines import compressor_bits_per_byte
 from groundup.evaluate.bits_per_byte import held_out_score
 from groundup.evaluate.ngram import ngram_bits_per_byte
+from groundup.generate.sample import sample_text
 from groundup.model.store import load_model
+from groundup.model.transformer import Transformer
 from groundup.objective.next_token import NextToken
-from groundup.pipeline.artifact import Artifact
 from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Context
 from groundup.pipeline.stages.pretrain import shards_of
@@ -40,9 +41,15 @@ class EvalStage:
         documents = context.inputs["data"].folder
         tokenizer = Tokenizer.load(context.inputs["tokenizer"].folder, context.reporter)
         scores: dict[str, float] = {}
-        for stage in ("pretrain", "sft"):
-            if stage in context.inputs:
-                scores[stage] = self._score_model(context, tokenizer, context.inputs[stage])
+        compute = choose_compute(context.recipe.pretrain.device, context.recipe.pretrain.precision)
+        models = {
+            stage: load_model(context.inputs[stage].folder, tokenizer.hash).to(compute.device)
+            for stage in ("pretrain", "sft")
+            if stage in context.inputs
+        }
+        for stage, model in models.items():
+            scores[stage] = self._score_model(context, tokenizer, model, compute)
+            context.reporter.say(f"  {stage}: {scores[stage]:.4f} bits/byte")
         context.reporter.say("  compressors and n-gram")
         held_out = [document.text for document in iter_documents(documents, "validation")]
         scores |= compressor_bits_per_byte(held_out)
@@ -51,6 +58,7 @@ class EvalStage:
         )
         facts = {
             "bits_per_byte": scores,
+            "sample": self._sample(context, tokenizer, models["pretrain"], compute),
             "protocol": self._protocol(context),
             "held_out": [document.name for document in iter_documents(documents, "validation")][:1000],
             "bytes": sum(len(text.encode()) for text in held_out),
@@ -58,21 +66,25 @@ class EvalStage:
         write_json(context.folder / SCORES, facts)
         return facts
 
-    def _score_model(self, context: Context, tokenizer: Tokenizer, artifact: Artifact) -> float:
-        recipe = context.recipe
-        model = load_model(artifact.folder, tokenizer.hash)
-        compute = choose_compute(recipe.pretrain.device, recipe.pretrain.precision)
-        model.to(compute.device)
+    def _score_model(
+        self, context: Context, tokenizer: Tokenizer, model: Transformer, compute: Compute
+    ) -> float:
         shards = shards_of(context, tokenizer, "validation")
         window, stride = self._window(context)
         rows = WindowRows(
             [shard for found in shards.values() for shard in found], window, tokenizer.pad_id,
             stride=stride, allow_short=True,
         )
-        with context.reporter.task(f"  held-out text, {artifact.manifest.stage}", len(rows), "rows") as task:
-            score = held_out_score(model, NextToken(token_bytes(tokenizer)), rows, compute, task=task)
-        context.reporter.say(f"  {artifact.manifest.stage}: {score.bits_per_byte:.4f} bits/byte")
-        return score.bits_per_byte
+        with context.reporter.task("  held-out text", len(rows), "rows") as task:
+            return held_out_score(model, NextToken(token_bytes(tokenizer)), rows, compute, task=task).bits_per_byte
+
+    def _sample(self, context: Context, tokenizer: Tokenizer, model: Transformer, compute: Compute) -> str:
+        """What the pretrained model writes behind the recipe's prompt; both together."""
+        config = context.recipe.eval
+        prompt = [tokenizer.eot_id, *tokenizer.encode(config.sample_prompt)]
+        seed = derive_seed(context.recipe.seed, "sample")
+        sample = sample_text(model, tokenizer, prompt, compute, seed, config.sample_tokens)
+        return sample["prompt"] + sample["text"]
 
     def _window(self, context: Context) -> tuple[int, int]:
         window = context.recipe.model.max_seq_len

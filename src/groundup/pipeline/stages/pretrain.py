@@ -48,6 +48,7 @@ class PretrainStage:
             ],
             validation=WindowRows(validation, seq_len, tokenizer.pad_id, name="validation", allow_short=True),
             prompt=[tokenizer.eot_id, *tokenizer.encode(recipe.pretrain.sample_prompt)],
+            prompt_text=recipe.pretrain.sample_prompt,
         )
         return train_model(context, model, lesson, tokenizer)
 

@@ -52,9 +52,10 @@ class SftStage:
         for split, conversations in splits.items():
             _write(context.folder / CONVERSATIONS.format(split=split), conversations)
             rows[split], facts[split] = _pack(conversations, tokenizer, seq_len)
-        question = [{"role": "user", "content": config.sample_prompt or SAMPLE_PROMPT}]
-        prompt, _ = encode_conversation(tokenizer, question, add_generation_prompt=True)
-        lesson = Lesson(config, [(rows["train"], 1.0)], rows["validation"], prompt.tolist())
+        question = config.sample_prompt or SAMPLE_PROMPT
+        messages = [{"role": "user", "content": question}]
+        prompt, _ = encode_conversation(tokenizer, messages, add_generation_prompt=True)
+        lesson = Lesson(config, [(rows["train"], 1.0)], rows["validation"], prompt.tolist(), question)
         return train_model(context, model, lesson, tokenizer) | facts["train"]
 
 

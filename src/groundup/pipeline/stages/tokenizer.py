@@ -1,21 +1,22 @@
 """Training documents to a vocabulary."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from groundup.core.files import sha256_of
 from groundup.data.documents import iter_documents
 from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Context
-from groundup.tokenizer.config import END_OF_TEXT, IM_END
-from groundup.tokenizer.existing import load_existing
+from groundup.tokenizer.build import build_tokenizer
+from groundup.tokenizer.config import IM_END
 from groundup.tokenizer.report import tokenizer_report
-from groundup.tokenizer.tokenizer import Tokenizer
-from groundup.tokenizer.train import train_bpe
 
 _REPORT_BYTES = 8 << 20
-"""Held-out text that the report looks at."""
+"""Characters of held-out text that the report looks at."""
+_COUNT_BYTES = 32 << 20
+"""Characters of training text in which it looks for tokens that are never used."""
 
 
 class TokenizerStage:
@@ -39,20 +40,26 @@ class TokenizerStage:
     def run(self, context: Context) -> dict[str, Any]:
         """Write tokenizer.json and what belongs to it."""
         config, documents = context.recipe.tokenizer, context.inputs["data"]
-        if config.path:
-            source = load_existing(config)
-        else:
-            texts = (document.text for document in iter_documents(documents.folder, "train"))
-            total = documents.manifest.facts["splits"]["train"]["bytes"]
-            source = train_bpe(config, texts, total, context.reporter)
-        tokenizer = Tokenizer(source)
-        tokenizer.save(context.folder, IM_END if context.recipe.sft else END_OF_TEXT)
-        return tokenizer_report(tokenizer, self._held_out(documents.folder))
+        texts = (document.text for document in iter_documents(documents.folder, "train"))
+        total = documents.manifest.facts["splits"]["train"]["bytes"]
+        tokenizer = build_tokenizer(config, texts, total, context.folder, context.reporter)
+        if context.recipe.sft:
+            tokenizer.save(context.folder, IM_END)
+        gpt2 = Path(config.compare_with) if config.compare_with else None
+        held_out = first_texts(documents.folder, "validation", _REPORT_BYTES)
+        counts = np.bincount(
+            tokenizer.encode_bulk(first_texts(documents.folder, "train", _COUNT_BYTES))[0],
+            minlength=tokenizer.vocab_size,
+        )
+        return tokenizer_report(tokenizer, held_out, gpt2=gpt2, counts=counts)
 
-    def _held_out(self, folder: Path) -> list[str]:
-        texts: list[str] = []
-        for document in islice(iter_documents(folder, "validation"), 100_000):
-            texts.append(document.text)
-            if sum(map(len, texts)) > _REPORT_BYTES:
-                break
-        return texts
+
+def first_texts(folder: Path, split: str, limit: int) -> list[str]:
+    """Texts of the first documents, until they hold `limit` characters."""
+    texts, taken = [], 0
+    for document in iter_documents(folder, split):
+        texts.append(document.text)
+        taken += len(document.text)
+        if taken >= limit:
+            break
+    return texts
