@@ -60,9 +60,7 @@ def test_any_split_into_ranks_and_micro_batches_gives_the_same_rows(mixed):
 
 def test_the_stream_of_rows_does_not_depend_on_the_batch_size(mixed):
     small, large = Batches(mixed, 4, seed=1), Batches(mixed, 12, seed=1)
-    assert same(
-        concatenated([small.batch(step) for step in range(6)]), concatenated([large.batch(0), large.batch(1)])
-    )
+    assert same(concatenated([small.batch(step) for step in range(6)]), concatenated([large.batch(0), large.batch(1)]))
 
 
 def test_each_row_comes_exactly_once_an_epoch_in_a_new_order(rows):
@@ -100,9 +98,7 @@ def test_each_source_of_a_mix_goes_through_its_own_epochs(mixed):
     for source, (rows, _) in enumerate(mixed):
         drawn = [row for s, row in addresses if s == source]
         whole = len(drawn) // len(rows) * len(rows)
-        assert all(
-            sorted(drawn[at : at + len(rows)]) == list(range(len(rows))) for at in range(0, whole, len(rows))
-        )
+        assert all(sorted(drawn[at : at + len(rows)]) == list(range(len(rows))) for at in range(0, whole, len(rows)))
 
 
 def test_another_seed_gives_another_order_of_the_same_rows(rows):

@@ -72,9 +72,7 @@ class Batches:
             )
         self.rows_per_batch, self._seed = rows_per_batch, seed
         masses = [Fraction(weight).limit_denominator(10**9) * len(rows) for rows, weight in sources]
-        self._shares = [
-            mass / sum(masses[i:]) for i, mass in enumerate(masses)
-        ]  # of what those before it left
+        self._shares = [mass / sum(masses[i:]) for i, mass in enumerate(masses)]  # of what those before it left
         self._permutation = lru_cache(maxsize=4 * len(sources))(self._make_permutation)
 
     @property
@@ -90,9 +88,7 @@ class Batches:
     @property
     def fingerprint(self) -> str:
         """A hash of all that `batch(step)` depends on, but for the seed and the step."""
-        parts = [
-            f"{rows.fingerprint} {weight!r}" for rows, weight in zip(self._rows, self._weights, strict=True)
-        ]
+        parts = [f"{rows.fingerprint} {weight!r}" for rows, weight in zip(self._rows, self._weights, strict=True)]
         return hashlib.sha256("\n".join([*parts, str(self.rows_per_batch)]).encode()).hexdigest()
 
     def batch(self, step: int) -> Batch:

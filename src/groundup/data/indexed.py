@@ -66,9 +66,7 @@ class TokenShard:
             raise UserError(message, "only version 1 with integer tokens is read")
         plain = _HEADER.size + 12 * sequences + 8 * documents
         found = self._index_path.stat().st_size
-        if (
-            found not in (plain, plain + sequences) or not sequences or not documents
-        ):  # + modes of multimodal data
+        if found not in (plain, plain + sequences) or not sequences or not documents:  # + modes of multimodal data
             message = f"{self._index_path} has {found} bytes, its head asks for {plain}"
             raise UserError(message, "rebuild the shards")
         raw = np.memmap(self._index_path, mode="r")
@@ -87,9 +85,7 @@ class TokenShard:
                 f"{self.path} has {found} bytes, its index {self._index_path.name} asks for {ends[-1]}",
                 "the file was cut or belongs to another index; rebuild the shards",
             )
-        whole = (
-            sizes.min() >= 0 and found > 0 and (pointers == ends - sizes.astype(np.int64) * itemsize).all()
-        )
+        whole = sizes.min() >= 0 and found > 0 and (pointers == ends - sizes.astype(np.int64) * itemsize).all()
         if not whole or starts[0] != 0 or starts[-1] != len(sizes) or (np.diff(starts) < 0).any():
             raise UserError(f"{self._index_path} contradicts itself", "rebuild the shards")
 

@@ -108,9 +108,7 @@ class WindowRows:
         length = len(window) - 1
         row.inputs[:length], row.labels[:length] = window[:-1], window[1:]
         first, last = np.searchsorted(shard.document_ends, [start + 2, start + length + 1])
-        begins = np.unique(
-            np.append(shard.document_ends[first:last] - 1 - start, 0)
-        )  # end-of-text as an input
+        begins = np.unique(np.append(shard.document_ends[first:last] - 1 - start, 0))  # end-of-text as an input
         row.documents[:length] = np.repeat(np.arange(len(begins)), np.diff(begins, append=length))
         row.positions[:length] = np.arange(length) - begins[row.documents[:length]]
         if start:

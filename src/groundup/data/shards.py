@@ -98,9 +98,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     return header
 
 
-def open_shards(
-    folder: Path, split: str, *, expect_tokenizer: str, vocab_size: int
-) -> dict[str, list[TokenShard]]:
+def open_shards(folder: Path, split: str, *, expect_tokenizer: str, vocab_size: int) -> dict[str, list[TokenShard]]:
     """The shards of each source, in order.
 
     Raises UserError if another tokenizer wrote them, or one of them is cut or missing.
@@ -175,9 +173,7 @@ class _Writers:
             source = document.source
             if source not in self._writers:
                 stem = f"{self._split}-{source}"
-                self._writers[source] = _SourceWriter(
-                    self._folder, stem, self._vocabulary, self._shard_tokens
-                )
+                self._writers[source] = _SourceWriter(self._folder, stem, self._vocabulary, self._shard_tokens)
                 skip[source] = self._writers[source].documents
             if skip[source]:
                 skip[source] -= 1

@@ -67,9 +67,7 @@ class _Chunks(io.RawIOBase):
         super().close()
 
 
-def open_stream(
-    file: IO[bytes], compression: str, encoding: str, advance: Callable[[int], None]
-) -> tuple[Stream, str]:
+def open_stream(file: IO[bytes], compression: str, encoding: str, advance: Callable[[int], None]) -> tuple[Stream, str]:
     """`file` decompressed, and the encoding that its bytes then have: `encoding`, but utf-8 for utf-16/32.
 
     Reading raises one of DECOMPRESSION_ERRORS where the file is broken, UnicodeDecodeError where it is not
