@@ -79,7 +79,7 @@ def test_every_reject_is_kept_with_its_reason(corpus: Path, tmp_path: Path, buil
     (corpus / "half.jsonl").write_text('{"text": "half of a pair \\ud800 in a text"}\n')
     (corpus / "picture.png").write_bytes(b"png")
     facts = build(corpus)
-    rejects = [json.loads(line) for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines()]
+    rejects = [json.loads(line) for line in (tmp_path / "out/rejects.jsonl").read_bytes().splitlines()]
     counted = {reason: counts["documents"] for reason, counts in facts["rejected"].items()}
     found = {reason: sum(reject["reason"] == reason for reject in rejects) for reason in counted}
     assert counted == found
@@ -204,7 +204,7 @@ documents.build_documents(config, Path(sys.argv[2]), Path("unused"), 0, Reporter
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(corpus: Path, tmp_path: Path, build, small_parts):
     build(corpus, out=tmp_path / "whole")
     chance, kills = random.Random(1), 0
-    for _ in range(12):
+    for _ in range(8):
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(corpus), str(tmp_path / "cut")], stdout=subprocess.PIPE, text=True
         )
@@ -215,7 +215,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(corpus: Path, tmp_
                 os.kill(child.pid, signal.SIGKILL)
                 kills += 1
     build(corpus, out=tmp_path / "cut")
-    assert kills > 3
+    assert kills > 2
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 

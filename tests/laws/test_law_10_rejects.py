@@ -40,7 +40,7 @@ def test_whatever_the_sources_hold_seen_is_kept_and_rejected(tmp_path_factory, l
         max_document_bytes=1024,
     )
     facts = build_documents(config, folder / "out", folder, 0, Reporter(quiet=True))
-    rejects = [json.loads(line) for line in (folder / "out/rejects.jsonl").read_text().splitlines()]
+    rejects = [json.loads(line) for line in (folder / "out/rejects.jsonl").read_bytes().splitlines()]
     kept = [d for split in ("train", "validation") for d in iter_documents(folder / "out", split)]
     for key, of_kept, of_rejects in (
         ("documents", len(kept), len(rejects)),
