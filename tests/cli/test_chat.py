@@ -99,10 +99,12 @@ def test_settings_are_shown_changed_and_checked(talk):
 
 
 def test_an_unknown_command_names_the_nearest(talk):
-    _, notes = talk("/temprature 1", "/zzz")
+    _, notes = talk("/temprature 1", "/temp 1", "/zzz", "/")
     assert notes == [
         "there is no command /temprature (did you mean /temperature?)",
+        "there is no command /temp (did you mean /temperature?)",
         "there is no command /zzz (/help lists all)",
+        "there is no command / (/help lists all)",
     ]
 
 
