@@ -34,13 +34,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         values = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}", "put that line right") from None
-    overridden = _apply(values, parse_overrides(overrides))
+    given = parse_overrides(overrides)
+    _resolve_paths(values, path.parent.resolve())
+    overridden = _apply(values, given)
+    _resolve_paths(values, Path.cwd())
     try:
         return Recipe.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         places = locations.locate(source)
-        lines = [_describe(detail, path, places, overridden) for detail in error.errors()]
+        details = sorted(_causes(error), key=lambda detail: locations.nearest_position(places, detail["loc"]) or (0, 0))
+        lines = [_describe(detail, path, places, overridden) for detail in details]
         raise UserError("\n".join(lines), "put these right" if len(lines) > 1 else "put this right") from None
+
+
+def _causes(error: ValidationError) -> list[ErrorDetails]:
+    """Errors but for those of a table or list that follow from an error inside it."""
+    details = error.errors()
+    return [d for d in details if not any(len(o["loc"]) > len(d["loc"]) and o["loc"][: len(d["loc"])] == d["loc"] for o in details)]
 
 
 def parse_overrides(words: Sequence[str]) -> dict[tuple[str, ...], Any]:
@@ -82,6 +92,18 @@ def _apply(values: dict[str, Any], overrides: dict[tuple[str, ...], Any]) -> set
             table.pop(other, None)
         table[path[-1]] = value
     return set(overrides)
+
+
+def _resolve_paths(values: dict[str, Any], base: Path) -> None:
+    """Make relative paths of files absolute: those in a recipe start from its folder."""
+    sft, data = values.get("sft"), values.get("data")
+    conversations = sft.get("conversations") if isinstance(sft, dict) else None
+    sources = data.get("sources") if isinstance(data, dict) else None
+    for table in [values.get("tokenizer"), conversations, *(sources if isinstance(sources, list) else [])]:
+        for key in ("path", "compare_with"):
+            value = table.get(key) if isinstance(table, dict) else None
+            if value and isinstance(value, str) and not value.startswith(("pypi:", "hf:", "~")):
+                table[key] = str(base / value)
 
 
 def _alternatives(path: tuple[str, ...]) -> tuple[str, ...]:
