@@ -55,6 +55,30 @@ def test_replies_with_a_kept_cache_are_those_of_a_fresh_one(engine):
     assert kept.unseen_turns == 0
 
 
+def test_what_was_undone_or_dropped_has_left_the_cache(engine):
+    kept = Conversation(engine, GREEDY, "Be brief.")
+    hear(kept.reply("Is this it?"))
+    kept.undo()
+    for text in (QUESTION, "a longer message", "and another one", "and?"):
+        fresh = Conversation(engine, GREEDY, "Be brief.")
+        fresh.turns = list(kept.turns)
+        assert hear(kept.reply(text)) == hear(fresh.reply(text))
+    assert kept.unseen_turns > 0
+
+
+def test_turns_that_went_out_of_sight_may_be_undone_too(engine):
+    conversation = Conversation(engine, GREEDY)
+    for i in range(5):
+        hear(conversation.reply(f"message {i}"))
+    assert conversation.unseen_turns > 1
+    for _ in range(4):
+        conversation.undo()
+    assert conversation.unseen_turns == 1
+    conversation.reset()
+    assert conversation.unseen_turns == 0
+    hear(conversation.reply(QUESTION))
+
+
 def test_a_turn_is_read_once(engine):
     conversation = Conversation(engine, SamplingConfig(temperature=0))
     hear(conversation.reply(QUESTION))

@@ -11,13 +11,14 @@ from groundup.generate.config import SamplingConfig
 from groundup.generate.sampler import (
     Sampler,
     filter_logits,
+    invert,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     penalize_repetition,
 )
 
-rows = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12, unique=True)
+rows = st.lists(st.integers(-80, 80).map(lambda n: n / 10), min_size=2, max_size=12, unique=True)
 
 
 def kept(logits_BV: torch.Tensor) -> set[int]:
@@ -85,6 +86,13 @@ def test_tokens_are_drawn_as_often_as_they_are_likely():
     chi_squared = sum((n - 4000 * p) ** 2 / (4000 * p) for n, p in zip(counts, probs, strict=True) if p)
     assert counts[1] == 0
     assert chi_squared < 16.3  # 3 degrees of freedom, one in a thousand
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_the_ends_of_the_unit_interval_fall_on_tokens_that_have_mass(kind):
+    mass_BV = torch.tensor([[0.0, 0.25, 0.25, 0.75, 0.75]], dtype=kind)
+    ends = [0.0, 1 - 2**-53]
+    assert [invert(mass_BV, torch.tensor([x], dtype=torch.float64)).item() for x in ends] == [1, 3]
 
 
 def test_a_row_draws_the_same_whatever_stands_beside_it():

@@ -81,6 +81,15 @@ def test_rows_of_different_lengths_get_the_logits_that_each_gets_alone(model):
         torch.testing.assert_close(together, torch.cat(each), atol=2e-5, rtol=0)
 
 
+def test_positions_count_from_the_start_of_each_row(model, monkeypatch):
+    seen, prepare = [], model.position.prepare
+    monkeypatch.setattr(model.position, "prepare", lambda p, kind: seen.append(p.tolist()) or prepare(p, kind))
+    batch = Decoder(model, CPU, [[1, 2, 3], [4]], 6)
+    batch.start()
+    batch.step([5, 6])
+    assert seen == [[[0, 1, 2], [0, 0, 0]], [[3], [1]]]
+
+
 def test_rows_that_have_ended_leave_the_others_as_they_were(model):
     prompts = [tokens(1, n)[0].tolist() for n in (5, 1, 17)]
     batch, alone = Decoder(model, CPU, prompts, 6), Decoder(model, CPU, prompts[2:], 6)

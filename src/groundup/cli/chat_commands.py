@@ -98,9 +98,7 @@ COMMANDS = {
     "system": Command("TEXT", "set the system message; without TEXT, remove it", _system),
     "history": Command("", "show what was said", _history),
     "save": Command("FILE", "write what was said to a new JSONL file", _save),
-    "temperature": Command(
-        "X", "0 always takes the likeliest token; without X, show it", _setting("temperature")
-    ),
+    "temperature": Command("X", "0 always takes the likeliest token; without X, show it", _setting("temperature")),
     "top-k": Command("N", "draw from the N likeliest tokens; 0: from all", _setting("top_k")),
     "top-p": Command("X", "draw from the likeliest tokens of probability X together", _setting("top_p")),
     "min-p": Command("X", "draw from tokens at least X times as likely as the likeliest", _setting("min_p")),

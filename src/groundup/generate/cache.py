@@ -20,15 +20,11 @@ class KeyValueCache:
     has therefore stored nothing.
     """
 
-    def __init__(
-        self, config: ModelConfig, batch: int, max_len: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, config: ModelConfig, batch: int, max_len: int, device: torch.device, dtype: torch.dtype) -> None:
         self.length = 0
         self.max_len = max_len
         shape = (2, batch, config.kv_heads, max_len, config.head_size)
-        self._layers = [
-            _Layer(self, torch.zeros(shape, device=device, dtype=dtype)) for _ in range(config.n_layers)
-        ]
+        self._layers = [_Layer(self, torch.zeros(shape, device=device, dtype=dtype)) for _ in range(config.n_layers)]
         self.layers: Sequence[LayerCache] = self._layers
         self._documents_BM = torch.zeros(batch, max_len, dtype=torch.long, device=device)
 

@@ -61,9 +61,7 @@ class Decoder:
         # A short prompt beside a long one may write on where the long one must end.
         longest, most = max(self._lengths), self._model.config.max_seq_len
         slots = max(longest - n + min(most, n + room) for n in self._lengths)
-        return KeyValueCache(
-            self._model.config, len(self._lengths), slots, self._compute.device, self._compute.dtype
-        )
+        return KeyValueCache(self._model.config, len(self._lengths), slots, self._compute.device, self._compute.dtype)
 
     def start(self) -> Tensor:
         """Read the prompts; logits of the first new token, [B, V]."""

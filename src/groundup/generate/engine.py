@@ -87,10 +87,7 @@ class Engine:
         `seeds`: of each row; unless given, row i draws by `config.seed + i`. Raises UserError if a prompt
         leaves no room for a token.
         """
-        rows = [
-            _Row(i, config, self._room(prompt), self.tokenizer, self._ends)
-            for i, prompt in enumerate(prompts)
-        ]
+        rows = [_Row(i, config, self._room(prompt), self.tokenizer, self._ends) for i, prompt in enumerate(prompts)]
         seeds = seeds or [config.seed + i for i in range(len(rows))]
         sampler = Sampler(config, prompts, seeds, exempt=tuple(self._ends), banned=self._banned)
         decoder = Decoder(self.model, self._compute, prompts, config.max_new_tokens, prefix)

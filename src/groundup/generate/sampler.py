@@ -56,6 +56,15 @@ def filter_logits(logits_BV: Tensor, config: SamplingConfig) -> Tensor:
     return logits_BV
 
 
+def invert(mass_BV: Tensor, uniform_B: Tensor) -> Tensor:
+    """The inverse of the distribution function `mass` at numbers in [0, 1): one id a row, never one without mass."""
+    total_B1 = mass_BV[:, -1:]
+    target_B1 = uniform_B.to(mass_BV)[:, None] * total_B1
+    # Rounding must not reach the total: no token lies beyond it.
+    target_B1 = torch.minimum(target_B1, torch.nextafter(total_B1, torch.zeros_like(total_B1)))
+    return torch.searchsorted(mass_BV, target_B1, right=True)[:, 0]
+
+
 def _precise(x: Tensor) -> Tensor:
     # Sums over a whole vocabulary; Apple's GPUs have no float64.
     return x.float() if x.device.type == "mps" else x.double()
@@ -89,9 +98,7 @@ class Sampler:
         if self._banned:
             logits_BV = logits_BV.index_fill(1, torch.tensor(self._banned, device=logits_BV.device), _NEVER)
         if self._seen is not None:
-            logits_BV = penalize_repetition(
-                logits_BV, self._seen_mask(logits_BV), self._config.repetition_penalty
-            )
+            logits_BV = penalize_repetition(logits_BV, self._seen_mask(logits_BV), self._config.repetition_penalty)
         if self._config.temperature == 0:
             chosen = logits_BV.argmax(-1).tolist()
         else:
@@ -107,14 +114,8 @@ class Sampler:
             self._seen = [self._seen[row] for row in rows]
 
     def _draw(self, logits_BV: Tensor) -> list[int]:
-        # Inverse of the distribution function: one number a row, in the order of ids.
-        mass_BV = _precise(logits_BV).softmax(-1).cumsum(-1)
         uniform = [torch.rand((), generator=g, dtype=torch.float64) for g in self._generators]
-        total_B1 = mass_BV[:, -1:]
-        target_B1 = torch.stack(uniform).to(mass_BV)[:, None] * total_B1
-        # Rounding must not reach the total: no token lies beyond it.
-        target_B1 = torch.minimum(target_B1, torch.nextafter(total_B1, torch.zeros_like(total_B1)))
-        return torch.searchsorted(mass_BV, target_B1, right=True)[:, 0].tolist()
+        return invert(_precise(logits_BV).softmax(-1).cumsum(-1), torch.stack(uniform)).tolist()
 
     def _seen_mask(self, logits_BV: Tensor) -> Tensor:
         assert self._seen is not None
