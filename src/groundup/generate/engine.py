@@ -47,8 +47,9 @@ def collect(pieces: Sequence[Piece]) -> Completion:
 class Engine:
     """One model, its vocabulary, and where it computes.
 
-    On a CPU it computes in fp32 whatever `compute` says: with one token at a time memory and overhead decide,
-    and bf16 was slower for weights (5 %) and under autocast (11 %) at 6 layers of width 256.
+    On a CPU it computes in fp32 whatever `compute` says: reading weights and overhead decide there, one token at a
+    time. Two cores, 6 layers of width 256, 4096 tokens, median of 3: 251 tokens/s in fp32, 238 with bf16 weights,
+    223 under autocast.
     """
 
     def __init__(self, model: Transformer, tokenizer: Tokenizer, compute: Compute) -> None:
