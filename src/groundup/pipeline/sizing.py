@@ -1,0 +1,83 @@
+"""A model that fits a text, a machine and a time: rules of thumb, stated, for a first recipe."""
+
+from dataclasses import dataclass
+
+# Share of the measured matrix-product peak that training of small models reaches (measured: see LOG.md).
+UTILIZATION = 0.4
+# Share of the stated minutes that goes to training; the rest reads, tokenizes and measures.
+TRAINING_SHARE = 0.8
+# Tokens for each weight of a matrix product. Hoffmann et al. 2022 find 20 where text is unlimited; small budgets on
+# small texts do better with a larger model that sees less (measured: see LOG.md).
+TOKENS_PER_WEIGHT = 4.0
+# Passes over the same text after which another brings little (Muennighoff et al. 2023).
+MAX_EPOCHS = 6.0
+# (layers, width) from small to large; heads are 64 wide.
+SHAPES = (
+    (4, 128),
+    (4, 192),
+    (5, 256),
+    (6, 320),
+    (6, 384),
+    (8, 512),
+    (10, 640),
+    (12, 768),
+    (16, 1024),
+    (24, 1536),
+)
+# (bytes of text, vocabulary): a token should occur often enough to be learned.
+VOCABULARIES = ((300_000, 512), (1_500_000, 1024), (4_000_000, 2048), (40_000_000, 4096), (400_000_000, 8192))
+LARGEST_VOCABULARY = 16384
+BYTES_PER_TOKEN = 3.2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a recipe needs to know."""
+
+    vocab_size: int
+    n_layers: int
+    d_model: int
+    n_heads: int
+    max_seq_len: int
+    minutes: float
+    expected_tokens: int
+    epochs: float
+
+
+def choose_sizes(text_bytes: int, minutes: float, peak_flops: float) -> Sizes:
+    """The largest shape that sees TOKENS_PER_WEIGHT tokens for each weight in the time.
+
+    A training token costs 6 operations for each weight; what the time allows beyond MAX_EPOCHS passes over the text
+    is not used for a smaller model, but for a shorter training.
+    """
+    seconds = 60 * minutes * TRAINING_SHARE
+    vocab_size = next((size for limit, size in VOCABULARIES if text_bytes < limit), LARGEST_VOCABULARY)
+    corpus_tokens = max(1.0, text_bytes / BYTES_PER_TOKEN)
+    chosen = SHAPES[0]
+    for shape in SHAPES:
+        if tokens_in(seconds, peak_flops, *shape, vocab_size) >= TOKENS_PER_WEIGHT * weights_of(*shape, vocab_size):
+            chosen = shape
+    tokens = tokens_in(seconds, peak_flops, *chosen, vocab_size)
+    used = min(tokens, MAX_EPOCHS * corpus_tokens)
+    layers, width = chosen
+    seq_len = 256 if corpus_tokens > 20_000 else 64
+    return Sizes(
+        vocab_size,
+        layers,
+        width,
+        max(1, width // 64),
+        seq_len,
+        round(seconds / 60 * used / tokens, 2),
+        int(used),
+        used / corpus_tokens,
+    )
+
+
+def weights_of(layers: int, width: int, vocab_size: int) -> int:
+    """Weights of matrix products: 4 d² for attention and 8 d² for the feed-forward of a layer, and the head."""
+    return 12 * layers * width * width + vocab_size * width
+
+
+def tokens_in(seconds: float, peak_flops: float, layers: int, width: int, vocab_size: int) -> float:
+    """Tokens trained on in a time."""
+    return seconds * UTILIZATION * peak_flops / (6 * weights_of(layers, width, vocab_size))
