@@ -6,7 +6,7 @@ import torch
 LENGTHS = [9, 1, 14, 8]
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "plain"])
+@pytest.mark.parametrize("attention", ["fastest", "sdpa", "plain"])
 def test_packed_logits_are_unpacked_logits(make_model, attention):
     model = make_model(attention=attention)
     documents = [torch.randint(0, 64, (1, n), generator=torch.Generator().manual_seed(n)) for n in LENGTHS]

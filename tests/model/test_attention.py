@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from groundup.model.attention import plain_attention, sdpa_attention
+from groundup.model.attention import batched_attention, fastest_attention, plain_attention, sdpa_attention
 from groundup.model.transformer import attention_mask
 
 
@@ -14,12 +14,13 @@ def heads(queries, keys, tokens, seen, seed=0):
 DOCUMENTS = torch.tensor([[0] * 5 + [1] * 4 + [2] * 3, [0] * 11 + [-1]])
 
 
+@pytest.mark.parametrize("fast", [sdpa_attention, batched_attention, fastest_attention])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("queries", "keys"), [(4, 4), (4, 2), (4, 1)])
-def test_the_fused_kernel_is_the_formula_forward_and_backward(queries, keys, masked):
+def test_fast_kernels_are_the_formula_forward_and_backward(queries, keys, masked, fast):
     mask = attention_mask(12, DOCUMENTS, None, torch.device("cpu")) if masked else None
     outputs, gradients = [], []
-    for kernel in (sdpa_attention, plain_attention):
+    for kernel in (fast, plain_attention):
         qkv = heads(queries, keys, 12, 12)
         out = kernel(*qkv, mask)
         out.square().sum().backward()
@@ -47,3 +48,17 @@ def test_a_mask_is_causal_within_documents():
 
 def test_no_mask_is_made_where_causal_order_says_it_all():
     assert attention_mask(12, None, None, torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("fast", [sdpa_attention, batched_attention])
+def test_in_bf16_fast_kernels_are_as_near_the_formula_as_its_rounding(fast):
+    exact = heads(4, 2, 64, 64)
+    expected = plain_attention(*exact, None)
+    expected.square().sum().backward()
+    rounded = [x.detach().bfloat16().requires_grad_() for x in exact]
+    out = fast(*rounded, None)
+    out.float().square().sum().backward()
+    torch.testing.assert_close(out.float(), expected, atol=0.03, rtol=0.03)
+    for x, y in zip(rounded, exact, strict=True):
+        error = (x.grad.float() - y.grad).norm() / y.grad.norm()
+        assert error < 0.02

@@ -68,3 +68,9 @@ def measure_matmul_peak(compute: Compute, size: int = 2048, seconds: float = 0.6
         product[0, 0].item()  # waits for an asynchronous device
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
+
+
+def product_dtype(x: torch.Tensor) -> torch.dtype:
+    """The type in which matrix products of `x` run: that of autocast where it is on, else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

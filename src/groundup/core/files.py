@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,6 +123,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def os_error_in(error: Exception) -> OSError | None:
+    """What the disk did, where a library written in Rust tells it in words only: `… (os error 28)`."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else None
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -1,8 +1,9 @@
 """Normalization. Every norm is a module from x_...D to the same shape."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class RMSNorm(nn.Module):
@@ -15,7 +16,32 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize the last dimension; the result has the type of `x`."""
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+        return _RMSNorm.apply(x, self.weight, self.eps)  # pyrefly: ignore[bad-return]
+
+
+class _RMSNorm(torch.autograd.Function):
+    """Keeps the type of x and few passes over it; torch's own is composed of many, in fp32 (bench/step.py)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        size = x.shape[-1]
+        precise = torch.promote_types(x.dtype, torch.float32)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=precise)
+        scale = length.square_().div_(size).add_(eps).rsqrt_().to(x.dtype)
+        normed = x * scale
+        ctx.save_for_backward(normed, scale, weight)
+        return normed * weight.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        normed, scale, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        weighted = gradient * weight.to(gradient.dtype)
+        # d/dx: scale · (weighted - normed · mean(weighted · normed))
+        product = gradient * normed
+        along = product @ weight.to(product.dtype)[:, None] / -normed.shape[-1]
+        d_weight = product.flatten(0, -2).sum(0, dtype=weight.dtype)
+        return torch.addcmul(weighted, normed, along).mul_(scale), d_weight, None
 
 
 NORMS = {"rmsnorm": RMSNorm}

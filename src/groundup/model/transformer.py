@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from groundup.core.device import product_dtype
 from groundup.model.attention import Attention, LayerCache, Mask
 from groundup.model.config import ModelConfig
 from groundup.model.feedforward import FEEDFORWARDS
@@ -88,6 +89,7 @@ class Transformer(nn.Module):
             positions_BT = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)[None]
         mask = attention_mask(tokens_BT.shape[1], documents_BT, cache, tokens_BT.device)
         x_BTD = self.embedding(tokens_BT)
+        x_BTD = x_BTD.to(product_dtype(x_BTD))  # the residual stream in bf16 too: half the memory to walk through
         prepared = self.position.prepare(positions_BT, x_BTD.dtype)
         for index, block in enumerate(self.blocks):
             x_BTD = block(x_BTD, prepared, mask, cache.layers[index] if cache else None)

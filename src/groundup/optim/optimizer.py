@@ -49,8 +49,9 @@ class Optimizer:
         """Take back what `state` gave."""
         owner = {id(p): part for part in self._parts for group in part.param_groups for p in group["params"]}
         for name, value in stored.items():
-            parameter = self._named[name.rsplit(":", 1)[0]]
-            owner[id(parameter)].state[parameter][name.rsplit(":", 1)[1]] = value
+            parameter_name, key = name.rsplit(":", 1)
+            parameter = self._named[parameter_name]
+            owner[id(parameter)].state[parameter][key] = value.to(parameter.device)
 
 
 def _sort_parameters(named: dict[str, nn.Parameter]) -> tuple[list, list, list]:

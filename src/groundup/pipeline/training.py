@@ -9,6 +9,7 @@ import torch
 
 from groundup.core.device import Compute, choose_compute, measure_matmul_peak
 from groundup.core.errors import UserError
+from groundup.core.memory import keep_freed_memory
 from groundup.core.progress import human_number
 from groundup.core.rng import derive_seed
 from groundup.data.batches import Batches, Rows
@@ -65,6 +66,7 @@ def sequence_length(config: TrainConfig, model: Transformer) -> int:
 
 def train_model(context: Context, model: Transformer, lesson: Lesson, tokenizer: Tokenizer) -> dict[str, Any]:
     """Train `model` in the context's folder and write it there; returns facts."""
+    keep_freed_memory()
     config = lesson.config
     compute = choose_compute(config.device, config.precision)
     model.to(compute.device)
