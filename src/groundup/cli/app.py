@@ -55,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             print(json.dumps(result, ensure_ascii=False, allow_nan=False))  # noqa: T201
         sys.stdout.flush()
     except cyclopts.CycloptsError as error:
-        _fail(UserError(" ".join(str(error).split()), "see groundup --help"), as_json)
+        _fail(UserError(" ".join(str(error).split()).rstrip("."), "see groundup --help"), as_json)
     except UserError as error:
         _fail(error, as_json)
     except Stopped as stopped:
-        _stop(stopped)
+        _stop(stopped, as_json)
     except KeyboardInterrupt:  # where no work can be lost, signals are not turned into `Stopped`
         sys.exit(130)
     except BrokenPipeError:
@@ -69,9 +69,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if not is_disk_full(error):
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        _fail(
-            UserError(f"the disk is full{where}", "make room, then run the same command: it goes on"), as_json
-        )
+        _fail(UserError(f"the disk is full{where}", "make room, then run the same command: it goes on"), as_json)
     sys.exit(0)
 
 
@@ -83,6 +81,9 @@ def _fail(error: UserError, as_json: bool) -> NoReturn:
     sys.exit(2)
 
 
-def _stop(stopped: Stopped) -> NoReturn:
-    print(f"groundup: stopped by {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201
+def _stop(stopped: Stopped, as_json: bool) -> NoReturn:
+    hint = "the same command goes on from here"
+    print(f"groundup: stopped by {stopped}; {hint}", file=sys.stderr)  # noqa: T201
+    if as_json:
+        print(json.dumps({"stopped": str(stopped), "hint": hint}))  # noqa: T201
     sys.exit(stopped.exit_code)

@@ -30,6 +30,8 @@ def show_mask(run: Path, *, file: Path | None = None, index: int = 0, json: bool
     if read_artifact(run / "tokenizer") is None:
         raise UserError(f"{run} holds no tokenizer", "build the run at least to stage tokenizer")
     tokenizer = Tokenizer.load(run / "tokenizer")
+    if file is None and read_artifact(run / "sft") is None:
+        raise UserError(f"{run} was not fine-tuned on conversations", "name some with --file MESSAGES.jsonl")
     conversations = read_messages(file or run / "sft" / "conversations-train.jsonl")
     if not 0 <= index < len(conversations):
         raise UserError(f"there is no conversation {index}", f"they count from 0 to {len(conversations) - 1}")

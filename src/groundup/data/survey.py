@@ -9,7 +9,7 @@ from typing import Any
 from groundup.core.progress import Reporter
 from groundup.data.config import Source
 from groundup.data.document import Listing, SourceFile, Text
-from groundup.data.formats import ending_of
+from groundup.data.formats import ending_of, format_of
 from groundup.data.sources.listing import list_source
 
 SAMPLE_BYTES = 32 << 20
@@ -22,7 +22,7 @@ class Survey:
     """What a quick look found."""
 
     facts: dict[str, Any]
-    """`files`, `bytes` (on the disk), `bytes_by_ending`, `ignored_files`; of the sample `sampled_documents` and
+    """`files`, `kinds` (text, jsonl, …), `bytes` (on the disk), `bytes_by_ending`, `ignored_files`; of the sample `sampled_documents` and
     `sampled_bytes` of text; `sampled_rejects` by reason; and `documents` and `text_bytes` of all files, which are
     exact if `complete`, else estimates."""
     sample: list[str]
@@ -42,6 +42,7 @@ def describe(sources: Sequence[Source], cache: Path, reporter: Reporter) -> Surv
     scale = 1.0 if complete else total / max(1, look.read)
     facts = {
         "files": len(files),
+        "kinds": sorted({format_of(file.name)[0] or "text" for file in files}),
         "bytes": total,
         "bytes_by_ending": _bytes_by_ending(files),
         "ignored_files": _ignored(listings),

@@ -61,6 +61,13 @@ class Artifact:
                 )
 
 
+def require_run(run: Path) -> None:
+    """Raise UserError if there is no such folder."""
+    if not run.is_dir():
+        problem = "is a file, not a folder" if run.exists() else "does not exist"
+        raise UserError(f"{run} {problem}", "give the folder of a run, such as runs/shakespeare")
+
+
 def read_artifact(folder: Path) -> Artifact | None:
     """The artifact in `folder`, or None if there is none. Raises UserError if a newer groundup wrote it."""
     path = folder / MANIFEST

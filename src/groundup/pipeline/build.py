@@ -99,6 +99,7 @@ def build(recipe: Recipe, run: Path, options: BuildOptions, reporter: Reporter, 
     Raises UserError for what the user can put right; nothing that was finished is lost by it.
     """
     stages = _wanted(recipe, options.until)
+    _refuse_to_read_what_is_written(run, recipe)
     workshop = Workshop(recipe, run, CACHE, reporter, interrupts, options.same_as)
     _make_folder(run)
     with folder_lock(run):
@@ -124,6 +125,15 @@ def _wanted(recipe: Recipe, until: str | None) -> list[Stage]:
     if until not in names:
         raise UserError(f"--until {until}: this recipe has no such stage", f"its stages: {', '.join(names)}")
     return stages[: names.index(until) + 1]
+
+
+def _refuse_to_read_what_is_written(run: Path, recipe: Recipe) -> None:
+    for source in recipe.data.sources:
+        text, folder = Path(source.path).expanduser().resolve(), run.resolve()
+        if text.is_dir() and folder.is_relative_to(text):
+            below = folder.relative_to(text).parts
+            if not any(part.startswith(".") for part in below):  # hidden folders are not read
+                raise UserError(f"the run {run} lies in its own source {text}", "choose another folder with --out")
 
 
 def _make_folder(run: Path) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from groundup.core.errors import UserError
 from groundup.core.progress import human_number, human_time
-from groundup.pipeline.artifact import read_artifact
+from groundup.pipeline.artifact import read_artifact, require_run
 
 ORDER = ("data", "tokenizer", "tokens", "pretrain", "sft", "eval")
 SHORT = 10
@@ -18,8 +18,7 @@ SHORT = 10
 
 def describe_run(run: Path) -> dict[str, Any]:
     """Stages of a run, in order: state, hash, inputs, size, time and facts."""
-    if not run.is_dir():
-        raise UserError(f"{run} does not exist", "give the folder of a run, such as runs/shakespeare")
+    require_run(run)
     stages = [description for name in ORDER if (description := _describe_stage(run, name))]
     if not stages:
         raise UserError(f"{run} holds no stage of a run", "give the folder of a run, such as runs/shakespeare")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,37 @@ from groundup.pipeline.sizing import MAX_EPOCHS, Sizes, choose_sizes, weights_of
 
 FEW_DOCUMENTS = 40
 """With fewer documents than this, whole ones cannot be held out fairly."""
+HELD_OUT_DOCUMENTS = 5
+"""As many are to be expected in the held-out share, which a hash picks: none at all is then one in a hundred and fifty."""
+LEAST_DOCUMENTS, LEAST_BYTES = 6, 20_000
+"""Of less, neither the smallest vocabulary nor a held-out share can be made."""
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "<|end_of_story|>", "</s>")
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """How some of a text is kept for validation."""
+
+    piece_bytes: int
+    """Files are cut into documents of this size; 0: documents stay as they are."""
+    share: float
+    """Of the documents."""
+
+
+def choose_holdout(survey: Survey) -> Holdout:
+    """Whole documents where there are many, else pieces. Raises UserError if there are too few of both."""
+    size, documents = survey.facts["text_bytes"], survey.facts["documents"]
+    piece = 0
+    if documents < FEW_DOCUMENTS and survey.facts["kinds"] == ["text"]:
+        longest_line = max(len(line.encode()) for text in survey.sample for line in text.split("\n"))
+        # Some forty pieces at least; what is longer than a piece and has no line break would be dropped.
+        piece = max(1024, min(1 << 20, size // (2 * FEW_DOCUMENTS)), 2 * longest_line)
+        documents = max(documents, size // piece)
+    if documents < LEAST_DOCUMENTS:
+        what = "pieces between line breaks" if piece else "documents"
+        raise UserError(f"the text has only {documents} {what}, too few to hold some out", "give more, shorter ones")
+    share = max(0.1 if size < 2_000_000 else 0.05, HELD_OUT_DOCUMENTS / documents)
+    return Holdout(piece, min(share, 0.45))
 
 
 def new_recipe(folder: Path, data: str, minutes: float, reporter: Reporter) -> dict[str, Any]:
@@ -29,18 +60,22 @@ def new_recipe(folder: Path, data: str, minutes: float, reporter: Reporter) -> d
     path = folder / "recipe.toml"
     if path.exists():
         raise UserError(f"{path} exists already", f"build it with `groundup build {path}`, or delete it")
-    source = Source(path=data if ":" in data else str(Path(data).expanduser().resolve()))
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, not a folder", "choose another place for the recipe")
+    remote = data.startswith(("pypi:", "hf:"))
+    source = Source(path=data if remote else str(Path(data).expanduser().resolve()))
     survey = describe([source], folder, reporter)
     if separator := next((s for s in SEPARATORS if any(text.count(s) > 2 for text in survey.sample)), ""):
         source = source.model_copy(update={"separator": separator})
         survey = describe([source], folder, reporter)
     text_bytes = survey.facts["text_bytes"]
-    if text_bytes < 4096:
-        raise UserError(f"{data} holds {text_bytes} bytes of text", "a model needs some thousands at the very least")
+    if text_bytes < LEAST_BYTES:
+        raise UserError(f"{data} holds {text_bytes} bytes of text", f"a model needs {LEAST_BYTES} at the very least")
+    holdout = choose_holdout(survey)
     peak = measure_matmul_peak(choose_compute("auto", "auto"))
     sizes = choose_sizes(text_bytes, minutes, peak)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-") or "model"
-    text = _template().render(**_values(path, folder, name, source, survey, sizes, peak))
+    text = _template().render(**_values(path, name, source, survey, holdout, sizes, peak))
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     weights = weights_of(sizes.n_layers, sizes.d_model, sizes.vocab_size)
@@ -51,26 +86,21 @@ def new_recipe(folder: Path, data: str, minutes: float, reporter: Reporter) -> d
 
 
 def _values(
-    path: Path, folder: Path, name: str, source: Source, survey: Survey, sizes: Sizes, peak: float
+    path: Path, name: str, source: Source, survey: Survey, holdout: "Holdout", sizes: Sizes, peak: float
 ) -> dict[str, Any]:
     facts = survey.facts
-    few = facts["documents"] < FEW_DOCUMENTS
-    # Some forty pieces at least, and none too short to learn from.
-    piece = min(1 << 20, max(2048, facts["text_bytes"] // (2 * FEW_DOCUMENTS)))
     rows = 32 if sizes.expected_tokens > 1_000_000 else 8
     return {
         "path": path,
-        "out": folder,
+        "out": path.parent,
         "name": name,
         "source": source.path,
         "separator": source.separator,
         "files": facts["files"],
-        "documents": human_number(facts["documents"]),
         "text": human_number(facts["text_bytes"], "B"),
         "peak": human_number(peak),
-        "held_out_by_pieces": few,
-        "max_document_bytes": piece,
-        "validation_fraction": 0.1 if facts["text_bytes"] < 2_000_000 else 0.05,
+        "piece_bytes": holdout.piece_bytes,
+        "validation_fraction": round(holdout.share, 2),
         "sizes": sizes,
         "parameters": human_number(weights_of(sizes.n_layers, sizes.d_model, sizes.vocab_size)),
         "tokens": human_number(sizes.expected_tokens),

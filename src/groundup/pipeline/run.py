@@ -8,7 +8,7 @@ from groundup.core.errors import UserError
 from groundup.core.progress import Reporter
 from groundup.model.store import load_model
 from groundup.model.transformer import Transformer
-from groundup.pipeline.artifact import Artifact, read_artifact
+from groundup.pipeline.artifact import Artifact, read_artifact, require_run
 from groundup.tokenizer.tokenizer import Tokenizer
 
 MODEL_STAGES = ("sft", "pretrain")
@@ -36,8 +36,7 @@ def load_run(run: Path, stage: str | None = None) -> TrainedRun:
 
     Raises UserError if there is no finished model, or a file of it is damaged.
     """
-    if not run.is_dir():
-        raise UserError(f"{run} does not exist", "give the folder of a run, such as runs/shakespeare")
+    require_run(run)
     artifact = _model_artifact(run, stage)
     tokenizer_artifact = read_artifact(run / "tokenizer")
     if tokenizer_artifact is None:
@@ -57,4 +56,6 @@ def _model_artifact(run: Path, stage: str | None) -> Artifact:
     for name in [stage] if stage else MODEL_STAGES:
         if artifact := read_artifact(run / name):
             return artifact
-    raise UserError(f"{run} holds no finished {stage or 'model'}", f"finish it with `groundup build RECIPE --out {run}`")
+    raise UserError(
+        f"{run} holds no finished {stage or 'model'}", f"finish it with `groundup build RECIPE --out {run}`"
+    )

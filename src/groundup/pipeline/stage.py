@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from safetensors import SafetensorError
+
 from groundup.core.decisions import FILE as DECISIONS
 from groundup.core.decisions import Decisions
 from groundup.core.errors import UserError
-from groundup.core.files import read_json, replace_folder, sync_tree, write_json
+from groundup.core.files import os_error_in, read_json, replace_folder, sync_tree, write_json
 from groundup.core.interrupt import Interrupts
 from groundup.core.progress import Reporter
 from groundup.pipeline.artifact import (
@@ -95,6 +97,7 @@ def run_stage(stage: Stage, workshop: Workshop, inputs: dict[str, Artifact]) -> 
     final, partial = workshop.run / stage.name, workshop.run / f".{stage.name}.partial"
     existing = read_artifact(final)
     if existing and existing.manifest.key == key:
+        _clear(stage, final)  # of what a cut just before the end of the stage has left
         return existing, "skipped"
     resumed = _prepare(partial, key)
     workshop.reporter.say(f"[bold]{stage.name}[/]" + (" (going on)" if resumed else ""))
@@ -120,6 +123,8 @@ def _run_timed(
     )
     try:
         facts = stage.run(context)
+    except SafetensorError as error:
+        raise os_error_in(error) or error from error
     finally:
         seconds = earlier + time.perf_counter() - start
         write_json(partial / PROGRESS, {"key": key, "seconds": seconds})
@@ -148,12 +153,19 @@ def _prepare(partial: Path, key: str) -> bool:
 
 def _finish(stage: Stage, partial: Path, final: Path, draft: Manifest) -> None:
     """Checksum, sync and put in place. Scratch is removed only after that: until then it serves to go on."""
-    scratch = (*stage.scratch, PROGRESS, DECISIONS)
-    files = checksums(partial, left_out=(*scratch, MANIFEST))
+    files = checksums(partial, left_out=(*_scratch(stage), MANIFEST))
     write_manifest(partial, replace(draft, files=files, hash=content_hash(files, stage.logs)))
     sync_tree(partial)
     replace_folder(partial, final)
-    for name in scratch:
+    _clear(stage, final)
+
+
+def _scratch(stage: Stage) -> tuple[str, ...]:
+    return (*stage.scratch, PROGRESS, DECISIONS)
+
+
+def _clear(stage: Stage, final: Path) -> None:
+    for name in _scratch(stage):
         path = final / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -89,6 +89,8 @@ def _download(requirement: str, folder: Path) -> Path:
         if done.returncode or not wheels:
             errors = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()
             reason = errors[-1].removeprefix("ERROR: ").strip()[:200] if errors else "pip says nothing"
+            if "connection broken" in done.stderr:  # pip's last line only says that it found nothing
+                reason = "the package index cannot be reached"
             raise UserError(
                 f"{requirement} could not be downloaded: {reason}", "is there a network, and such a version?"
             )
