@@ -69,14 +69,10 @@ class PlainModel:
 @pytest.mark.parametrize("order", [1, 2, 5, 8])
 def test_the_packed_model_equals_a_twin_in_plain_dictionaries(order: int):
     twin = PlainModel(TRAIN, order)
-    assert ngram_bits_per_byte(TRAIN, HELD_OUT, order) == pytest.approx(
-        twin.bits_per_byte(HELD_OUT), rel=1e-12
-    )
+    assert ngram_bits_per_byte(TRAIN, HELD_OUT, order) == pytest.approx(twin.bits_per_byte(HELD_OUT), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    "context", [b"", b"t", b"tomorro", b"and tomorrow", "süßen".encode()[:4], b"\x00\xfe" * 9]
-)
+@pytest.mark.parametrize("context", [b"", b"t", b"tomorro", b"and tomorrow", "süßen".encode()[:4], b"\x00\xfe" * 9])
 @pytest.mark.parametrize("order", [1, 3, 8])
 def test_the_probabilities_of_the_256_bytes_sum_to_one_and_none_is_zero(context: bytes, order: int):
     distribution = NgramModel(TRAIN, order).distribution(context)
@@ -102,9 +98,7 @@ def test_training_stops_at_the_limit_of_bytes():
     assert ngram_bits_per_byte(TRAIN, HELD_OUT, 5, max_train_bytes=100) == cut
 
 
-@pytest.mark.parametrize(
-    ("train", "held_out"), [([], HELD_OUT), ([""], HELD_OUT), (TRAIN, []), (TRAIN, [""])]
-)
+@pytest.mark.parametrize(("train", "held_out"), [([], HELD_OUT), ([""], HELD_OUT), (TRAIN, []), (TRAIN, [""])])
 def test_no_text_is_an_error_that_says_so(train: list[str], held_out: list[str]):
     with pytest.raises(UserError, match="text is empty"):
         ngram_bits_per_byte(train, held_out)

@@ -112,9 +112,7 @@ def test_a_damaged_input_is_refused_by_name(copied, build_tiny):
 def test_decisions_of_another_run_are_taken_over(run, tmp_path, build_tiny):
     manifest = read_json(run / "pretrain" / "manifest.json")
     example = shutil.copytree(run, tmp_path / "example")
-    write_json(
-        example / "pretrain" / "manifest.json", manifest | {"decisions": manifest["decisions"] | {"steps": 2}}
-    )
+    write_json(example / "pretrain" / "manifest.json", manifest | {"decisions": manifest["decisions"] | {"steps": 2}})
     result = build_tiny(tmp_path / "again", "--pretrain.minutes", "5", until="pretrain", same_as=example)
     assert result.artifacts["pretrain"].manifest.facts["steps"] == 2
 

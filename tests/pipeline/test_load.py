@@ -29,7 +29,10 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_key(tmp_pa
 def test_what_is_missing_is_told_at_its_table(tmp_path):
     path = tmp_path / "r.toml"
     told = mistakes(path, 'name = "x"\n\n[data]\n')
-    assert told == [f"{path}:1:1: pretrain: is required and missing", f"{path}:3:2: data.sources: is required and missing"]
+    assert told == [
+        f"{path}:1:1: pretrain: is required and missing",
+        f"{path}:3:2: data.sources: is required and missing",
+    ]
 
 
 def test_keys_that_do_not_fit_each_other_are_told(tmp_path):
@@ -83,7 +86,9 @@ def test_values_of_overrides_are_toml():
 def test_paths_are_relative_to_the_recipe(tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
     path = tmp_path / "sub" / "r.toml"
-    path.write_text('name = "x"\n[[data.sources]]\npath = "text"\n[[data.sources]]\npath = "hf:org/name"\n[pretrain]\nsteps = 1\n')
+    path.write_text(
+        'name = "x"\n[[data.sources]]\npath = "text"\n[[data.sources]]\npath = "hf:org/name"\n[pretrain]\nsteps = 1\n'
+    )
     monkeypatch.chdir(tmp_path)
     sources = load_recipe(path).data.sources
     assert [source.path for source in sources] == [str(tmp_path / "sub" / "text"), "hf:org/name"]

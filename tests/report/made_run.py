@@ -209,9 +209,7 @@ def write_run(folder: Path, stages: tuple[str, ...] = tuple(INPUTS)) -> Path:
         (folder / stage / "manifest.json").write_text(json.dumps(manifest))
     if "pretrain" in stages:
         (folder / "pretrain" / "metrics.jsonl").write_text("\n".join(metric_lines(2400, 8192, 1)) + "\n")
-        samples = [
-            json.dumps({"step": step, "prompt": prompt, "text": text}) for step, prompt, text in SAMPLES
-        ]
+        samples = [json.dumps({"step": step, "prompt": prompt, "text": text}) for step, prompt, text in SAMPLES]
         (folder / "pretrain" / "samples.jsonl").write_text("\n".join(samples) + "\n")
     if "sft" in stages:
         answers = [(30, "No the and."), (300, "A friend, my lord, that brings you news from France.")]

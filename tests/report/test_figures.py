@@ -31,9 +31,7 @@ def test_the_account_of_a_real_stage_balances(tmp_path: Path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         for number in range(30):
-            (tmp_path / name / f"{number}.txt").write_text(
-                f"{name} of {number % 25} little documents\n" * number
-            )
+            (tmp_path / name / f"{number}.txt").write_text(f"{name} of {number % 25} little documents\n" * number)
     sources = tuple(Source(path=str(tmp_path / name)) for name in ("one", "two"))
     out = tmp_path / "out"
     out.mkdir()
@@ -62,9 +60,7 @@ def test_an_input_that_was_made_anew_no_longer_holds(make_run: MakeRun):
     path = folder / "tokenizer" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hash": "f" * 64}))
     lineage = figures.lineage(read_run(folder).stages)
-    broken = {
-        (ancestor.stage.name, link.stage) for ancestor in lineage for link in ancestor.links if not link.holds
-    }
+    broken = {(ancestor.stage.name, link.stage) for ancestor in lineage for link in ancestor.links if not link.holds}
     assert broken == {("tokens", "tokenizer"), ("sft", "tokenizer"), ("eval", "tokenizer")}
 
 
@@ -99,8 +95,5 @@ def test_white_space_in_tokens_is_visible(token: str, shown: str):
 
 
 def test_what_is_not_known_is_called_unknown():
-    shown = [
-        form(None)
-        for form in (figures.count, figures.whole, figures.duration, figures.decimal, figures.percent)
-    ]
+    shown = [form(None) for form in (figures.count, figures.whole, figures.duration, figures.decimal, figures.percent)]
     assert shown == ["unknown"] * 5

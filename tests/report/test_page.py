@@ -31,9 +31,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        self.targets |= {
-            value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")
-        }
+        self.targets |= {value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")}
         self.ids += [value or "" for name, value in attrs if name == "id"]
         assert not any(name.startswith("on") for name, _ in attrs)
         if tag not in VOID:

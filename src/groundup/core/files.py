@@ -45,7 +45,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON, atomically. NaN and infinities are refused by JSON readers, so here too."""
+    """Write `value` to `path` as indented JSON, atomically; NaN and infinities, which JSON has not, are refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

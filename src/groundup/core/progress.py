@@ -123,5 +123,3 @@ class Reporter:
                 yield _LiveTask(name, total, unit, bar)
         else:
             yield _PlainTask(name, total, unit, self.console)
-
-

@@ -124,9 +124,7 @@ class Attention(nn.Module):
         """The matrix that writes to the residual stream."""
         return self.o
 
-    def forward(
-        self, x_BTD: Tensor, prepared: tuple[Tensor, Tensor], mask: Mask, cache: LayerCache | None
-    ) -> Tensor:
+    def forward(self, x_BTD: Tensor, prepared: tuple[Tensor, Tensor], mask: Mask, cache: LayerCache | None) -> Tensor:
         """Each token looks at those that the mask allows."""
         q_BHTK = self._split(self.q(x_BTD), self.heads)
         k_BGTK = self._split(self.k(x_BTD), self.kv_heads)

@@ -68,7 +68,9 @@ class ModelConfig(Config):
     @model_validator(mode="after")
     def _heads_fit(self) -> "ModelConfig":
         if not self.head_dim and self.d_model % self.n_heads:
-            raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}; set head_dim or change one")
+            raise ValueError(
+                f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}; set head_dim or change one"
+            )
         if self.n_heads % self.kv_heads:
             raise ValueError(f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.n_kv_heads}")
         if self.head_size % 2:

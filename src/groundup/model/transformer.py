@@ -40,9 +40,7 @@ class Block(nn.Module):
         self.feedforward_norm = norm(config.d_model, config.norm_eps)
         self.feedforward = FEEDFORWARDS[config.feedforward](config.d_model, config.ff_width)
 
-    def forward(
-        self, x_BTD: Tensor, prepared: tuple[Tensor, Tensor], mask: Mask, cache: LayerCache | None
-    ) -> Tensor:
+    def forward(self, x_BTD: Tensor, prepared: tuple[Tensor, Tensor], mask: Mask, cache: LayerCache | None) -> Tensor:
         """One block."""
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), prepared, mask, cache)
         return x_BTD + self.feedforward(self.feedforward_norm(x_BTD))

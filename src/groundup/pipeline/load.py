@@ -50,7 +50,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def _causes(error: ValidationError) -> list[ErrorDetails]:
     """Errors but for those of a table or list that follow from an error inside it."""
     details = error.errors()
-    return [d for d in details if not any(len(o["loc"]) > len(d["loc"]) and o["loc"][: len(d["loc"])] == d["loc"] for o in details)]
+    return [
+        d
+        for d in details
+        if not any(len(o["loc"]) > len(d["loc"]) and o["loc"][: len(d["loc"])] == d["loc"] for o in details)
+    ]
 
 
 def parse_overrides(words: Sequence[str]) -> dict[tuple[str, ...], Any]:
@@ -99,9 +103,10 @@ def _resolve_paths(values: dict[str, Any], base: Path) -> None:
     sft, data = values.get("sft"), values.get("data")
     conversations = sft.get("conversations") if isinstance(sft, dict) else None
     sources = data.get("sources") if isinstance(data, dict) else None
-    for table in [values.get("tokenizer"), conversations, *(sources if isinstance(sources, list) else [])]:
+    tables = [values.get("tokenizer"), conversations, *(sources if isinstance(sources, list) else [])]
+    for table in (table for table in tables if isinstance(table, dict)):
         for key in ("path", "compare_with"):
-            value = table.get(key) if isinstance(table, dict) else None
+            value = table.get(key)
             if value and isinstance(value, str) and not value.startswith(("pypi:", "hf:", "~")):
                 table[key] = str(base / value)
 
@@ -125,7 +130,9 @@ def _describe(
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(loc[-1]), _valid_keys(loc[:-1]), n=1, cutoff=0.5)
-        message = "unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(_valid_keys(loc[:-1]))}")
+        message = "unknown key" + (
+            f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(_valid_keys(loc[:-1]))}"
+        )
     elif error["type"] == "missing":
         message = "is required and missing"
     elif "input" in error and not isinstance(error["input"], dict):

@@ -20,7 +20,7 @@ from groundup.pipeline.sizing import MAX_EPOCHS, Sizes, choose_sizes, weights_of
 FEW_DOCUMENTS = 40
 """With fewer documents than this, whole ones cannot be held out fairly."""
 HELD_OUT_DOCUMENTS = 5
-"""As many are to be expected in the held-out share, which a hash picks: none at all is then one in a hundred and fifty."""
+"""As many are to be expected in the held-out share, which a hash picks: one time in 150 it is then none."""
 LEAST_DOCUMENTS, LEAST_BYTES = 6, 20_000
 """Of less, neither the smallest vocabulary nor a held-out share can be made."""
 SEPARATORS = ("<|endoftext|>", "<|end_of_text|>", "<|end_of_story|>", "</s>")
@@ -79,9 +79,8 @@ def new_recipe(folder: Path, data: str, minutes: float, reporter: Reporter) -> d
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     weights = weights_of(sizes.n_layers, sizes.d_model, sizes.vocab_size)
-    reporter.say(
-        f"{survey.facts['files']} files, {human_number(text_bytes, 'B')} of text; a model of {human_number(weights)} weights"
-    )
+    found = f"{survey.facts['files']} files, {human_number(text_bytes, 'B')} of text"
+    reporter.say(f"{found}; a model of {human_number(weights)} weights")
     return {"recipe": str(path), "text": survey.facts, "weights": weights, "expected_tokens": sizes.expected_tokens}
 
 
@@ -89,7 +88,6 @@ def _values(
     path: Path, name: str, source: Source, survey: Survey, holdout: "Holdout", sizes: Sizes, peak: float
 ) -> dict[str, Any]:
     facts = survey.facts
-    rows = 32 if sizes.expected_tokens > 1_000_000 else 8
     return {
         "path": path,
         "out": path.parent,
@@ -105,7 +103,6 @@ def _values(
         "parameters": human_number(weights_of(sizes.n_layers, sizes.d_model, sizes.vocab_size)),
         "tokens": human_number(sizes.expected_tokens),
         "epochs": f"{sizes.epochs:.1f}" + (" (at most)" if sizes.epochs >= MAX_EPOCHS else ""),
-        "batch_tokens": rows * sizes.max_seq_len,
         "sft_minutes": max(0.5, round(sizes.minutes / 5, 1)),
     }
 

@@ -74,9 +74,7 @@ def read_run(folder: Path) -> Run:
     """Read a run folder, finished or not. Raises UserError where it is none, or a file in it is damaged."""
     recipe_file = next((folder / name for name in _RECIPES if (folder / name).is_file()), None)
     if recipe_file is None:
-        raise UserError(
-            f"{folder} is not the folder of a run: it holds no recipe", "name one that groundup build made"
-        )
+        raise UserError(f"{folder} is not the folder of a run: it holds no recipe", "name one that groundup build made")
     recipe = recipe_file.read_text(encoding="utf-8")
     try:
         tables = tomllib.loads(recipe) if recipe_file.suffix == ".toml" else json.loads(recipe)
@@ -95,9 +93,7 @@ def read_run(folder: Path) -> Run:
         pretrain=_read_training(folder, "pretrain"),
         sft=_read_training(folder, "sft"),
         scores=_optional_json(folder / "eval" / "scores.json"),
-        missing=tuple(
-            name for name in STAGES if name not in stages and (name not in _OPTIONAL or tables.get(name))
-        ),
+        missing=tuple(name for name in STAGES if name not in stages and (name not in _OPTIONAL or tables.get(name))),
     )
 
 
@@ -140,15 +136,11 @@ def _read_lines(path: Path) -> list[Facts]:
     if not path.exists():
         return []
     rows = []
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1
-    ):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), 1):
         try:
             rows.append(json.loads(line))
         except ValueError:
             if not line.endswith("\n"):
                 break
-            raise UserError(
-                f"{path}:{number} is not JSON", "delete the stage's folder and build again"
-            ) from None
+            raise UserError(f"{path}:{number} is not JSON", "delete the stage's folder and build again") from None
     return rows

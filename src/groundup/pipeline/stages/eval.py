@@ -66,14 +66,15 @@ class EvalStage:
         write_json(context.folder / SCORES, facts)
         return facts
 
-    def _score_model(
-        self, context: Context, tokenizer: Tokenizer, model: Transformer, compute: Compute
-    ) -> float:
+    def _score_model(self, context: Context, tokenizer: Tokenizer, model: Transformer, compute: Compute) -> float:
         shards = shards_of(context, tokenizer, "validation")
         window, stride = self._window(context)
         rows = WindowRows(
-            [shard for found in shards.values() for shard in found], window, tokenizer.pad_id,
-            stride=stride, allow_short=True,
+            [shard for found in shards.values() for shard in found],
+            window,
+            tokenizer.pad_id,
+            stride=stride,
+            allow_short=True,
         )
         with context.reporter.task("  held-out text", len(rows), "rows") as task:
             return held_out_score(model, NextToken(token_bytes(tokenizer)), rows, compute, task=task).bits_per_byte
@@ -93,6 +94,6 @@ class EvalStage:
     def _protocol(self, context: Context) -> str:
         window, stride = self._window(context)
         return (
-            f"sum of cross-entropy in bits over all tokens of the held-out documents, end-of-text among them, divided by "
-            f"their bytes as UTF-8; windows of {window} tokens that move by {stride}, each token counted once"
+            f"sum of cross-entropy in bits over all tokens of the held-out documents, end-of-text among them, "
+            f"divided by their bytes as UTF-8; windows of {window} tokens that move by {stride}, each token counted once"
         )

