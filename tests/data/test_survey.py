@@ -22,6 +22,7 @@ def test_a_small_corpus_is_described_exactly(tmp_path: Path):
     assert found.sample == ["é" * 100, "one", "two"]
     assert found.facts == {
         "files": 2,
+        "kinds": ["jsonl", "text"],
         "bytes": 239,
         "bytes_by_ending": {".txt": 200, ".jsonl": 39},
         "ignored_files": {".png": 1},
