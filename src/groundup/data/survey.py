@@ -22,9 +22,9 @@ class Survey:
     """What a quick look found."""
 
     facts: dict[str, Any]
-    """`files`, `kinds` (text, jsonl, …), `bytes` (on the disk), `bytes_by_ending`, `ignored_files`; of
-    the sample `sampled_documents` and `sampled_bytes` of text; `sampled_rejects` by reason; and `documents` and `text_bytes` of all files, which are
-    exact if `complete`, else estimates."""
+    """`files`, `kinds` (text, jsonl, …), `bytes` (on the disk), `bytes_by_ending`, `ignored_files`; of the sample
+    `sampled_documents` and `sampled_bytes` of text; `sampled_rejects` by reason; and `documents` and
+    `text_bytes` of all files, which are exact if `complete`, else estimates."""
     sample: list[str]
     """Texts spread over the files, at most SAMPLE_BYTES together."""
 

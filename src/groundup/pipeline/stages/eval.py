@@ -94,6 +94,7 @@ class EvalStage:
     def _protocol(self, context: Context) -> str:
         window, stride = self._window(context)
         return (
-            f"sum of cross-entropy in bits over all tokens of the held-out documents, end-of-text among them, "
-            f"divided by their bytes as UTF-8; windows of {window} tokens that move by {stride}, each token counted once"
+            "sum of cross-entropy in bits over all tokens of the held-out documents, end-of-text among them, "
+            "divided by their bytes as UTF-8; "
+            f"windows of {window} tokens that move by {stride}, each token counted once"
         )
