@@ -4,6 +4,7 @@ from groundup.core.progress import ProgressTask, Reporter, human_number, human_t
 def test_numbers_and_times_are_short():
     assert [human_number(x) for x in (0, 12, 999, 1000, 5_869_568, 2.5)] == ["0", "12", "999", "1k", "5.87M", "2.5"]
     assert human_number(5_318_858, "B") == "5.32 MB"
+    assert human_number(1_010, "steps") == "1.01k steps"
     assert [human_time(x) for x in (0.5, 42, 75, 3725)] == ["0.5s", "42s", "1m 15s", "1h 02m"]
 
 

@@ -14,11 +14,11 @@ _PLAIN_SECONDS = 10.0
 
 
 def human_number(value: float, unit: str = "") -> str:
-    """1234567 → '1.23M'; bytes get decimal prefixes too, as disks and networks are counted."""
+    """1234567 → '1.23M', '1.23 MB' or '1.23M steps'; bytes get decimal prefixes too, as disks are counted."""
     for prefix in ("", "k", "M", "G", "T"):
         if abs(value) < 999.5 or prefix == "T":
             digits = f"{value:.3g}" if prefix or value != int(value) else f"{int(value)}"
-            return f"{digits} {prefix}{unit}" if unit else f"{digits}{prefix}"
+            return f"{digits} {prefix}B" if unit == "B" else f"{digits}{prefix} {unit}".rstrip()
         value /= 1000
     raise AssertionError("unreachable")
 
