@@ -39,31 +39,38 @@ def finish(process: subprocess.Popen[bytes]) -> None:
         sys.exit(f"the build failed:\n{told}")
 
 
-def build_undisturbed(words: list[str]) -> tuple[float, float]:
-    """Seconds until it began to work, and seconds of work."""
-    begun = time.perf_counter()
+def build_undisturbed(words: list[str]) -> float:
+    """Seconds of work, from the first line that the build tells."""
     process = start(words)
     assert process.stderr
     process.stderr.readline()
     at_work = time.perf_counter()
     finish(process)
-    return at_work - begun, time.perf_counter() - at_work
+    return time.perf_counter() - at_work
 
 
-def build_killed(words: list[str], moments: list[float], startup: float) -> list[str]:
+def kill_moments(kills: int, seconds: float, seed: int) -> list[float]:
+    """One moment in each of as many equal parts of the time; the end is left out, for decisions need no time again."""
+    source = random.Random(seed)
+    return [(i + source.random()) / kills * 0.8 * seconds for i in range(kills)]
+
+
+def build_killed(words: list[str], moments: list[float]) -> list[str]:
     """Build with kills after the given seconds of work, all attempts together; what was at work at each kill."""
     killed, before = [], 0.0
     for moment in moments:
         process = start(words)
+        assert process.stderr
+        told = [process.stderr.readline().decode()]
         try:
-            process.wait(startup + moment - before)
+            process.wait(moment - before)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
         before = moment
-        told = process.communicate()[1].decode().splitlines()
+        told += process.communicate()[1].decode().splitlines()
         if process.returncode == 0:
             return killed
-        killed.append(told[-1].strip() if told else "starting")
+        killed.append(told[-1].strip())
     finish(start(words))
     return killed
 
@@ -92,10 +99,9 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         undisturbed, disturbed = folder / "undisturbed", folder / "killed"
         words = [given.recipe, *overrides, "--out"]
-        startup, seconds = build_undisturbed([*words, str(undisturbed)])
-        source = random.Random(given.seed)
-        moments = sorted(source.uniform(0, 0.9 * seconds) for _ in range(given.kills))
-        killed = build_killed([*words, str(disturbed), "--same-as", str(undisturbed)], moments, startup)
+        seconds = build_undisturbed([*words, str(undisturbed)])
+        moments = kill_moments(given.kills, seconds, given.seed)
+        killed = build_killed([*words, str(disturbed), "--same-as", str(undisturbed)], moments)
         expected, found = contents(undisturbed), contents(disturbed)
         same = {key: expected[key] == found[key] for key in expected}
         result = {"recipe": given.recipe, "seed": given.seed, "kills": len(killed), "killed_at": killed}

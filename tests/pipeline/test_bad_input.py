@@ -203,7 +203,8 @@ def test_a_full_disk_and_then_the_same_command_goes_on(project, small_disk, caps
     small_disk(used + (4 if during in ("tokenizer", "eval") else 24))
     found = call_groundup(capsys, *words)
     assert found.code == 2 and "Traceback" not in found.err
-    assert found.told == "groundup: the disk is full; make room, then run the same command: it goes on"
+    assert found.told.startswith("groundup: the disk is full")
+    assert found.told.endswith("; make room, then run the same command: it goes on")
     finished = [stage for stage in STAGES if (run / stage).exists()]
     assert finished == before
     small_disk(8192)
