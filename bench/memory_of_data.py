@@ -1,9 +1,9 @@
-"""Peak memory of sources → documents → shards, at two sizes of corpus: it should not grow with the size.
+"""Peak memory of the stages data, tokenizer and tokens, at two sizes of corpus: it should not grow with the size.
 
     python bench/memory_of_data.py
 
 The text is words of children's books in random order with numbered lines, so that no two documents are the same; it is
-written to a temporary folder. Each step runs in a process of its own. Prints one JSON object.
+written to a temporary folder. Each stage runs in a process of its own. Prints one JSON object.
 """
 
 import argparse
@@ -13,15 +13,14 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
-
+from groundup.core.interrupt import Interrupts
 from groundup.core.progress import Reporter
 from groundup.data.config import DataConfig, Source
-from groundup.data.documents import build_documents, iter_documents
-from groundup.data.shards import Vocabulary, write_shards
+from groundup.pipeline.build import BuildOptions, build
+from groundup.pipeline.recipe import Recipe
+from groundup.train.config import TrainConfig
 
 WORDS_FROM = Path(__file__).parents[2] / "shared/data/corpora/children.txt"
 
@@ -39,31 +38,17 @@ def make_corpus(folder: Path, megabytes: int) -> None:
                 line += 1
 
 
-def encode_bytes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    parts = [text.encode() for text in texts]
-    return np.frombuffer(b"".join(parts), np.uint8).astype(np.uint32), np.cumsum([0, *map(len, parts)])
-
-
-def run_step(step: str, folder: Path) -> None:
-    """In the child: one step, then its peak memory and speed as JSON."""
-    reporter, start = Reporter(quiet=True), time.perf_counter()
+def run_stage(stage: str, folder: Path) -> None:
+    """In the child: one stage (those before it are done and skipped), then its peak memory and speed as JSON."""
+    recipe = Recipe(
+        name="memory",
+        data=DataConfig(sources=(Source(path=str(folder / "corpus"), name="words"),)),
+        pretrain=TrainConfig(steps=1),
+    )
     before = peak_mib()
-    if step == "documents":
-        config = DataConfig(sources=(Source(path=str(folder / "corpus")),))
-        facts = build_documents(config, folder / "documents", folder / "cache", 0, reporter)
-        size = facts["seen"]["bytes"]
-    else:
-        facts = write_shards(
-            iter_documents(folder / "documents", "train"),
-            encode_bytes,
-            folder / "shards",
-            split="train",
-            vocabulary=Vocabulary("bytes", 257, 256),
-            shard_tokens=64_000_000,
-            reporter=reporter,
-        )
-        size = facts["bytes"]
-    seconds = time.perf_counter() - start
+    result = build(recipe, folder / "run", BuildOptions(until=stage), Reporter(quiet=True), Interrupts())
+    seconds = result.stages[-1].seconds
+    size = result.artifacts["data"].manifest.facts["splits"]["train"]["bytes"]
     measured = {"peak_mib": round(peak_mib()), "imports_mib": round(before), "mb_per_second": size / seconds / 1e6}
     print(json.dumps(measured))
 
@@ -77,20 +62,20 @@ def peak_mib() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, nargs="+", default=[10, 100])
-    parser.add_argument("--step", help=argparse.SUPPRESS)
+    parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.step:
-        run_step(options.step, options.folder)
+    if options.stage:
+        run_stage(options.stage, options.folder)
         return
     results = {}
     for megabytes in options.megabytes:
         with tempfile.TemporaryDirectory() as name:
             make_corpus(Path(name) / "corpus", megabytes)
-            for step in ("documents", "shards"):
-                command = [sys.executable, __file__, "--step", step, "--folder", name]
+            for stage in ("data", "tokenizer", "tokens"):
+                command = [sys.executable, __file__, "--stage", stage, "--folder", name]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
-                results.setdefault(f"{megabytes} MB", {})[step] = json.loads(done.stdout)
+                results.setdefault(f"{megabytes} MB", {})[stage] = json.loads(done.stdout)
     print(json.dumps(results, indent=2))
 
 

@@ -155,7 +155,7 @@ def _write_description(run: Path, recipe: Recipe, options: BuildOptions) -> None
     write_json(run / RECIPE, recipe.model_dump(mode="json"))
     machine = {
         "cpu": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "python": platform.python_version(),

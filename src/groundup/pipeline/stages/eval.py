@@ -1,5 +1,8 @@
 """Measure what was built, beside what it has to beat."""
 
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from groundup.core.device import Compute, choose_compute
@@ -51,17 +54,14 @@ class EvalStage:
             scores[stage] = self._score_model(context, tokenizer, model, compute)
             context.reporter.say(f"  {stage}: {scores[stage]:.4f} bits/byte")
         context.reporter.say("  compressors and n-gram")
-        held_out = [document.text for document in iter_documents(documents, "validation")]
-        scores |= compressor_bits_per_byte(held_out)
-        scores["ngram"] = ngram_bits_per_byte(
-            (document.text for document in iter_documents(documents, "train")), held_out
-        )
+        scores |= compressor_bits_per_byte(_texts(documents, "validation"))
+        scores["ngram"] = ngram_bits_per_byte(_texts(documents, "train"), _texts(documents, "validation"))
         facts = {
             "bits_per_byte": scores,
             "sample": self._sample(context, tokenizer, models["pretrain"], compute),
             "protocol": self._protocol(context),
-            "held_out": [document.name for document in iter_documents(documents, "validation")][:1000],
-            "bytes": sum(len(text.encode()) for text in held_out),
+            "held_out": [document.name for document in islice(iter_documents(documents, "validation"), 1000)],
+            "bytes": context.inputs["data"].manifest.facts["splits"]["validation"]["bytes"],
         }
         write_json(context.folder / SCORES, facts)
         return facts
@@ -98,3 +98,7 @@ class EvalStage:
             "divided by their bytes as UTF-8; "
             f"windows of {window} tokens that move by {stride}, each token counted once"
         )
+
+
+def _texts(documents: Path, split: str) -> Iterator[str]:
+    return (document.text for document in iter_documents(documents, split))

@@ -1,5 +1,7 @@
 """Training documents to a vocabulary."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +52,24 @@ class TokenizerStage:
         if context.recipe.sft:
             tokenizer.save(context.folder, IM_END)
         compared = _vocabulary(given.compare_with, context)
-        held_out = first_texts(documents.folder, "validation", _REPORT_BYTES)
-        counts = np.bincount(
-            tokenizer.encode_bulk(first_texts(documents.folder, "train", _COUNT_BYTES))[0],
-            minlength=tokenizer.vocab_size,
-        )
+        held_out = next(_batches(documents.folder, "validation", _REPORT_BYTES))
+        counts = np.zeros(tokenizer.vocab_size, dtype=np.int64)
+        for batch in islice(_batches(documents.folder, "train", _COUNT_BYTES // 8), 8):
+            counts += np.bincount(tokenizer.encode_bulk(batch)[0], minlength=len(counts))
         return tokenizer_report(tokenizer, held_out, gpt2=Path(compared) if compared else None, counts=counts)
 
 
-def first_texts(folder: Path, split: str, limit: int) -> list[str]:
-    """Texts of the first documents, until they hold `limit` characters."""
+def _batches(folder: Path, split: str, limit: int) -> Iterator[list[str]]:
+    """Texts of the documents in order, in lists of about `limit` characters."""
     texts, taken = [], 0
     for document in iter_documents(folder, split):
         texts.append(document.text)
         taken += len(document.text)
         if taken >= limit:
-            break
-    return texts
+            yield texts
+            texts, taken = [], 0
+    if texts:
+        yield texts
 
 
 def _vocabulary(path: str, context: Context) -> str:
