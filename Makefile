@@ -7,6 +7,8 @@ DEV    := $(VENV)/.ready-dev
 TORCH  := torch>=2.11,<2.14
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location
 RUN    ?= runs/shakespeare
+# A model of DATA=some/folder goes to runs/folder.
+OWN    := runs/$(basename $(notdir $(patsubst %/,%,$(DATA))))
 
 .PHONY: help quickstart test test-all setup setup-dev format clean
 
@@ -15,8 +17,8 @@ help: ## this list
 
 quickstart: $(READY) ## raw text to a model that you can talk to; DATA=folder for your own text, MINUTES=10
 ifdef DATA
-	@test -e runs/mine/recipe.toml || $(BIN)/groundup new runs/mine --data "$(DATA)" --minutes $(or $(MINUTES),10)
-	$(BIN)/groundup build runs/mine/recipe.toml --out runs/mine
+	@test -e "$(OWN)/recipe.toml" || $(BIN)/groundup new "$(OWN)" --data "$(DATA)" --minutes $(or $(MINUTES),10)
+	$(BIN)/groundup build "$(OWN)/recipe.toml" --out "$(OWN)"
 else
 	$(BIN)/groundup build recipes/shakespeare.toml --out $(RUN)
 endif
