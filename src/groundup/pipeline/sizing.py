@@ -7,9 +7,9 @@ from dataclasses import dataclass
 UTILIZATION = 0.4
 # Share of the stated minutes that goes to training; the rest reads, tokenizes and measures.
 TRAINING_SHARE = 0.8
-# Tokens for each weight of a matrix product. Hoffmann et al. 2022 find 20 where time is not what is short; in minutes
-# on a CPU a larger model that has seen less is better: of three shapes in equal time the best had seen 0.3, and it
-# still was with 1.1 (LOG.md).
+# Tokens for each weight of a matrix product. Hoffmann et al. 2022 find 20 for the best use of operations. A rule of
+# thumb for minutes on a CPU: in 90 s models that saw about 0.3 to 0.6 were the better ones (LOG.md); longer trainings of
+# unlike sizes were not compared.
 TOKENS_PER_WEIGHT = 1.0
 # Passes over the same text after which another brings little (Muennighoff et al. 2023).
 MAX_EPOCHS = 6.0
