@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundup.core.errors import UserError
-from groundup.data.batches import IGNORE, PADDING, Batches, PackedRows, WindowRows, sequential_batches
+from groundup.data.batches import IGNORE, PADDING, Batches, PackedRows, WindowRows, stack_rows
 from groundup.data.indexed import TokenShard, write_index
 from groundup.data.rows import best_fit_decreasing
 
@@ -90,14 +90,16 @@ def test_a_batch_says_whether_attention_needs_a_mask(tmp_path: Path):
     assert Batches([(padded, 1.0)], 2, 0).batch(0).has_borders
 
 
-def test_validation_reads_each_row_once_in_order(tmp_path: Path):
+@pytest.mark.parametrize("stride", [0, 1, 2, 3, 5])
+def test_windows_count_each_label_once_in_order_whatever_the_stride(tmp_path: Path, stride: int):
     shard = make_shard(tmp_path, [list(range(2, 50))])
-    batches = list(sequential_batches(WindowRows([shard], 5, PAD), 4))
-    assert [len(batch.inputs) for batch in batches] == [4, 4, 2]
-    labels = np.concatenate([batch.labels.ravel() for batch in batches])
-    assert labels[labels != IGNORE].tolist() == shard.tokens[1:].tolist()
-    assert sum(batch.n_labels for batch in batches) == 48
-    assert batches[0].inputs.dtype == np.int64
+    rows = WindowRows([shard], 5, PAD, stride=stride)
+    batch = stack_rows([rows.row(i) for i in range(len(rows))])
+    assert batch.labels[batch.labels != IGNORE].tolist() == shard.tokens[1:].tolist()
+    assert batch.n_labels == 48
+    assert batch.inputs.dtype == np.int64
+    new = (batch.labels[1:] != IGNORE).argmax(axis=1)
+    assert (new == 5 - (stride or 5)).all()
 
 
 def pack(conversations: list[list[int]], trained: list[list[bool]], seq_len: int) -> PackedRows:

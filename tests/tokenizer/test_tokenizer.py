@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundup.core.errors import UserError
-from groundup.tokenizer.tokenizer import Tokenizer, require_fit
+from groundup.tokenizer.tokenizer import Tokenizer
 
 SPECIAL = st.sampled_from(["<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|pad|>"])
 TEXT = st.lists(st.one_of(st.text(), SPECIAL)).map("".join)
@@ -124,13 +124,3 @@ def test_an_id_outside_the_vocabulary_is_refused(tokenizer):
     for token in (-1, tokenizer.vocab_size):
         with pytest.raises(IndexError, match="not in the vocabulary"):
             tokenizer.token_bytes(token)
-
-
-def test_a_tokenizer_that_does_not_fit_is_refused_by_name(tokenizer):
-    size = tokenizer.vocab_size
-    require_fit(tokenizer, vocab_size=size + 60, tokenizer_hash=tokenizer.hash, where="the model")
-    require_fit(tokenizer, vocab_size=size, tokenizer_hash=None, where="the model")
-    with pytest.raises(UserError, match=r"shards in x was made with tokenizer abc, this one is"):
-        require_fit(tokenizer, vocab_size=size, tokenizer_hash="abc", where="shards in x")
-    with pytest.raises(UserError, match=f"the model has room for 10 tokens, the vocabulary has {size}"):
-        require_fit(tokenizer, vocab_size=10, tokenizer_hash=None, where="the model")

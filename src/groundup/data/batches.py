@@ -4,7 +4,7 @@ B: rows of a batch, T: tokens of a row.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -25,7 +25,6 @@ __all__ = [
     "Row",
     "Rows",
     "WindowRows",
-    "sequential_batches",
     "stack_rows",
 ]
 
@@ -127,12 +126,6 @@ class Batches:
 
     def _make_permutation(self, source: int, epoch: int) -> Permutation:
         return Permutation(len(self._rows[source]), derive_seed("rows", self._seed, source, epoch))
-
-
-def sequential_batches(rows: Rows, rows_per_batch: int) -> Iterator[Batch]:
-    """Each row once, in order; the last batch may be smaller. For validation."""
-    for start in range(0, len(rows), rows_per_batch):
-        yield stack_rows([rows.row(i) for i in range(start, min(start + rows_per_batch, len(rows)))])
 
 
 def stack_rows(rows: Sequence[Row]) -> Batch:

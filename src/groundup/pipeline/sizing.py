@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 # Share of the measured matrix-product peak that training of small models reaches: 0.37 to 0.45 for 2 to 6 million
-# weights on a 2-core CPU (LOG.md).
+# weights on a 2-core CPU (`mfu` in the facts of a run; bench/step.py).
 UTILIZATION = 0.4
 # Share of the stated minutes that goes to training; the rest reads, tokenizes and measures.
 TRAINING_SHARE = 0.8
 # Tokens for each weight of a matrix product. Hoffmann et al. 2022 find 20 for the best use of operations. A rule of
-# thumb for minutes on a CPU: in 90 s models that saw about 0.3 to 0.6 were the better ones (LOG.md); longer trainings of
-# unlike sizes were not compared.
+# thumb for minutes on a CPU: in 90 s models that saw about 0.3 to 0.6 were the better ones (LOG.md); longer trainings
+# of unlike sizes were not compared.
 TOKENS_PER_WEIGHT = 1.0
 # Passes over the same text after which another brings little (Muennighoff et al. 2023).
 MAX_EPOCHS = 6.0
@@ -33,7 +33,7 @@ BYTES_PER_TOKEN = 3.2
 # (tokens in all, tokens in a step): a short training needs many small steps more than smooth gradients (LOG.md).
 BATCHES = ((4e6, 2048), (1.5e7, 4096), (6e7, 8192), (1e9, 32768))
 LARGEST_BATCH = 131072
-# Best at this width (LOG.md), and lower in proportion for wider models.
+# Best of three at width 192 (LOG.md); lower in proportion for wider models, which was not measured.
 LR, LR_WIDTH = 0.01, 256
 
 

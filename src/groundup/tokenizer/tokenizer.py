@@ -178,21 +178,6 @@ class StreamDecoder:
         return self._decoder.decode(b"", final=True)
 
 
-def require_fit(tokenizer: Tokenizer, *, vocab_size: int, tokenizer_hash: str | None, where: str) -> None:
-    """Raise UserError if `where` (shards, a model) was not made with this tokenizer.
-
-    `vocab_size`: ids that `where` has room for (it may be padded up); `tokenizer_hash`: the hash that it
-    names, None if it names none.
-    """
-    hint = "use the tokenizer that it was made with, or build it again with this one"
-    if tokenizer_hash is not None and tokenizer_hash != tokenizer.hash:
-        raise UserError(
-            f"{where} was made with tokenizer {tokenizer_hash[:12]}, this one is {tokenizer.hash[:12]}", hint
-        )
-    if vocab_size < tokenizer.vocab_size:
-        raise UserError(f"{where} has room for {vocab_size} tokens, the vocabulary has {tokenizer.vocab_size}", hint)
-
-
 def _bytes_of_tokens(spec: dict[str, Any]) -> list[bytes | None]:
     """The bytes of each id (None: no token has it). Raises UserError if this is not byte-level BPE."""
     model = spec["model"]
