@@ -9,7 +9,7 @@ import torch
 from groundup.core.device import Compute
 from groundup.core.progress import ProgressTask
 from groundup.data.batches import Batch, Rows, stack_rows
-from groundup.model.transformer import Transformer
+from groundup.model.language_model import LanguageModel
 from groundup.objective.next_token import NextToken
 
 ROWS_PER_BATCH = 16
@@ -36,7 +36,7 @@ class Score:
 
 @torch.no_grad()
 def held_out_score(
-    model: Transformer,
+    model: LanguageModel,
     objective: NextToken,
     rows: Rows,
     compute: Compute,

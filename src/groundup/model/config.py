@@ -12,7 +12,7 @@ WIDTH_MULTIPLE = 64
 
 
 class ModelConfig(Config):
-    """A decoder-only Transformer, or a recurrent network beside it. Names are the field's own; sizes are in elements."""
+    """A decoder-only Transformer, or a recurrent network. Names are the field's own; sizes are in elements."""
 
     kind: Literal["transformer", "rnn", "lstm", "gru"] = "transformer"
     """transformer, or a recurrent network of as many layers and the same width. What is said of attention, positions
@@ -127,6 +127,22 @@ class ModelConfig(Config):
     def rotary_size(self) -> int:
         """Elements of a head that carry a rotary position."""
         return self.latent.rope_head_dim if self.latent else int(self.head_size * self.rope_fraction)
+
+    @property
+    def score_scale(self) -> float:
+        """Factor of attention logits: 1 / sqrt(head size) unless said otherwise.
+
+        Under maximal update parametrization it falls as 1 / head size beyond the head size at the base width.
+        """
+        size = self.latent.qk_head_dim if self.latent else self.head_size
+        fixed = self.latent is not None or self.head_dim > 0
+        wider = 1.0 if fixed or not self.mup_base_width else self.d_model / self.mup_base_width
+        return self.attention_scale or (size * wider) ** -0.5
+
+    @property
+    def output_scale(self) -> float:
+        """Factor of the logits; under maximal update parametrization it falls as 1 / width."""
+        return self.logit_scale * (self.mup_base_width / self.d_model if self.mup_base_width else 1.0)
 
     @property
     def is_gated(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from groundup.model.config import ModelConfig
+
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) · weight (Zhang and Sennrich 2019)."""
@@ -44,4 +46,23 @@ class _RMSNorm(torch.autograd.Function):
         return torch.addcmul(weighted, normed, along).mul_(scale), d_weight, None
 
 
-NORMS = {"rmsnorm": RMSNorm}
+class LayerNorm(nn.Module):
+    """(x - mean) / sqrt(variance + eps) · weight + bias (Ba et al. 2016)."""
+
+    def __init__(self, size: int, eps: float, *, bias: bool) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize the last dimension; the result has the type of `x`."""
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return nn.functional.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), bias, self.eps)
+
+
+def make_norm(config: ModelConfig, size: int) -> nn.Module:
+    """The norm that the config names, over `size` elements."""
+    if config.norm == "rmsnorm":
+        return RMSNorm(size, config.norm_eps)
+    return LayerNorm(size, config.norm_eps, bias=config.norm_bias)

@@ -1,78 +1,44 @@
-"""A decoder-only Transformer that reads top to bottom. It knows nothing of devices, precision or training.
+"""A decoder-only Transformer that reads top to bottom.
 
-Shapes: B batch, T new tokens, S tokens to attend to, D width of the model, V vocabulary.
+Shapes: B batch, T new tokens, D width of the model, V vocabulary.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from groundup.core.device import product_dtype
-from groundup.model.attention import Attention, LayerCache, Mask
+from groundup.model.attention.mask import Cache, Sight, Visibility
+from groundup.model.block import make_block
 from groundup.model.config import ModelConfig
-from groundup.model.feedforward import FEEDFORWARDS
-from groundup.model.norm import NORMS
-from groundup.model.position import Position, Rope
+from groundup.model.language_model import LanguageModel
+from groundup.model.norm import make_norm
+from groundup.model.position.choose import choose_local_position, choose_position
+from groundup.model.position.scheme import Position
+from groundup.model.predictor import Predictor
 
 
-class Cache(Protocol):
-    """What a model needs of a cache of earlier tokens."""
-
-    layers: Sequence[LayerCache]
-    length: int
-    """Tokens stored so far, the same in every layer."""
-
-    def extend(self, documents_BT: Tensor) -> Tensor:
-        """Store the document numbers of the new tokens; return those of all tokens, [B, S]."""
-        ...
-
-
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + feedforward(norm(x))."""
-
-    def __init__(self, config: ModelConfig, position: Position) -> None:
-        super().__init__()
-        norm = NORMS[config.norm]
-        self.attention_norm = norm(config.d_model, config.norm_eps)
-        self.attention = Attention(config, position)
-        self.feedforward_norm = norm(config.d_model, config.norm_eps)
-        self.feedforward = FEEDFORWARDS[config.feedforward](config.d_model, config.ff_width)
-
-    def forward(self, x_BTD: Tensor, prepared: tuple[Tensor, Tensor], mask: Mask, cache: LayerCache | None) -> Tensor:
-        """One block."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), prepared, mask, cache)
-        return x_BTD + self.feedforward(self.feedforward_norm(x_BTD))
-
-
-class Transformer(nn.Module):
-    """Token embedding, blocks, norm, head."""
+class Transformer(LanguageModel):
+    """Token embedding, blocks, norm, head; and modules that predict further ahead, where the config asks for them."""
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
-        super().__init__()
-        self.config, self.vocab_size = config, vocab_size
-        self.position = Rope(config.head_size, config.rope_theta)
-        self.embedding = nn.Embedding(vocab_size, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, self.position) for _ in range(config.n_layers))
-        self.norm = NORMS[config.norm](config.d_model, config.norm_eps)
-        self.head = nn.Linear(config.d_model, vocab_size, bias=False)
-        if config.tie_embeddings:
-            self.head.weight = self.embedding.weight
+        super().__init__(config, vocab_size)
+        self.position = choose_position(config)
+        self.local_position = choose_local_position(config)
+        self.blocks = nn.ModuleList(
+            make_block(config, layer, self._position_of(config.is_local(layer))) for layer in range(config.n_layers)
+        )
+        has_norm = config.residual != "post"  # whose blocks end with one
+        self.norm = make_norm(config, config.d_model) if has_norm else nn.Identity()
+        last = self._position_of(config.is_local(config.n_layers - 1))
+        self.predictors = nn.ModuleList(Predictor(config, last) for _ in range(config.n_predict))
 
-    def forward(
-        self,
-        tokens_BT: Tensor,
-        positions_BT: Tensor | None = None,
-        documents_BT: Tensor | None = None,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """Logits of the next token, [B, T, V].
-
-        Positions count from the number of cached tokens unless given. Tokens see earlier tokens of their own
-        document only; without document numbers a row is one document.
-        """
-        return self.head(self.hidden(tokens_BT, positions_BT, documents_BT, cache))
+    @property
+    def outputs(self) -> Iterator[nn.Parameter]:
+        """The matrices that write to the residual stream."""
+        for block in (*self.blocks, *(predictor.block for predictor in self.predictors)):
+            yield from block.outputs
 
     def hidden(
         self,
@@ -85,23 +51,49 @@ class Transformer(nn.Module):
         past = cache.length if cache else 0
         if positions_BT is None:
             positions_BT = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)[None]
-        mask = attention_mask(tokens_BT.shape[1], documents_BT, cache, tokens_BT.device)
-        x_BTD = self.embedding(tokens_BT)
-        x_BTD = x_BTD.to(product_dtype(x_BTD))  # the residual stream in bf16 too: half the memory to walk through
-        prepared = self.position.prepare(positions_BT, x_BTD.dtype)
+        x_BTD = self.position.embed(self._embed(tokens_BT), positions_BT)
+        visibility = Visibility(tokens_BT.shape[1], documents_BT, cache, tokens_BT.device)
+        sights = {
+            is_local: self._sight(is_local, positions_BT, visibility, x_BTD.dtype)
+            for is_local in {block.is_local for block in self.blocks}
+        }
         for index, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, prepared, mask, cache.layers[index] if cache else None)
+            x_BTD = block(x_BTD, sights[block.is_local], cache.layers[index] if cache else None)
         return self.norm(x_BTD)
 
+    def predict_ahead(
+        self,
+        hidden_BTD: Tensor,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None = None,
+        documents_BT: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Logits [B, T, V] of the tokens 2, 3, … places after each, one of each predictor.
 
-def attention_mask(tokens: int, documents_BT: Tensor | None, cache: Cache | None, device: torch.device) -> Mask:
-    """Causal order within each document, as bool [B, 1, T, S]; None where the kernel's own causal order says it all."""
-    past = cache.length if cache else 0
-    if documents_BT is None and (past == 0 or tokens == 1):
-        return None
-    order = torch.arange(past + tokens, device=device)
-    causal_TS = order[past:, None] >= order[None, :]
-    if documents_BT is None:
-        return causal_TS[None, None]
-    seen_BS = cache.extend(documents_BT) if cache else documents_BT
-    return (causal_TS & (documents_BT[:, :, None] == seen_BS[:, None, :]))[:, None]
+        Predictor d at place t reads what the one before it made at t (the first: `hidden_BTD`) and the embedding of
+        token t + d. Its logits at the last d places of a row, and of a document, mean nothing.
+        """
+        if positions_BT is None:
+            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
+        visibility = Visibility(tokens_BT.shape[1], documents_BT, None, tokens_BT.device)
+        made = []
+        for depth, predictor in enumerate(self.predictors, 1):
+            coming_BTD = self._embed(tokens_BT.roll(-depth, 1))
+            sight = self._sight(predictor.block.is_local, positions_BT, visibility, coming_BTD.dtype)
+            hidden_BTD = predictor(hidden_BTD, coming_BTD, sight)
+            made.append(self.logits(predictor.norm(hidden_BTD)))
+        return made
+
+    def _embed(self, tokens_BT: Tensor) -> Tensor:
+        x_BTD = self.embedding(tokens_BT)
+        if (scale := self.config.embedding_scale) != 1:
+            x_BTD = x_BTD * scale
+        return x_BTD.to(product_dtype(x_BTD))  # the residual stream in bf16 too: half the memory to walk through
+
+    def _position_of(self, is_local: bool) -> Position:
+        return self.local_position if is_local and self.local_position is not None else self.position
+
+    def _sight(self, is_local: bool, positions_BT: Tensor, visibility: Visibility, dtype: torch.dtype) -> Sight:
+        position = self._position_of(is_local)
+        window = self.config.window if is_local else None
+        return Sight(position.prepare(positions_BT, dtype), visibility.mask(window, position.bias, dtype))

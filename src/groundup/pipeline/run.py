@@ -6,8 +6,8 @@ from pathlib import Path
 from groundup.core.device import Compute, choose_compute
 from groundup.core.errors import UserError
 from groundup.core.progress import Reporter
+from groundup.model.language_model import LanguageModel
 from groundup.model.store import load_model
-from groundup.model.transformer import Transformer
 from groundup.pipeline.artifact import Artifact, read_artifact, require_run
 from groundup.tokenizer.tokenizer import Tokenizer
 
@@ -21,7 +21,7 @@ class TrainedRun:
 
     folder: Path
     stage: str
-    model: Transformer
+    model: LanguageModel
     tokenizer: Tokenizer
     compute: Compute
 

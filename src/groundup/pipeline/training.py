@@ -16,8 +16,8 @@ from groundup.data.batches import Batches, Rows
 from groundup.evaluate.bits_per_byte import held_out_score
 from groundup.generate.sample import sample_text
 from groundup.model.count import embedding_count, flops_per_token, parameter_count
+from groundup.model.language_model import LanguageModel
 from groundup.model.store import save_model
-from groundup.model.transformer import Transformer
 from groundup.objective.next_token import NextToken
 from groundup.optim.optimizer import Optimizer
 from groundup.pipeline.stage import Context
@@ -53,7 +53,7 @@ def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
     return np.array(lengths, dtype=np.int64)
 
 
-def sequence_length(config: TrainConfig, model: Transformer) -> int:
+def sequence_length(config: TrainConfig, model: LanguageModel) -> int:
     """Tokens of a row. Raises UserError if the model cannot hold them."""
     longest = model.config.max_seq_len
     if config.seq_len > longest:
@@ -64,7 +64,7 @@ def sequence_length(config: TrainConfig, model: Transformer) -> int:
     return config.seq_len or longest
 
 
-def train_model(context: Context, model: Transformer, lesson: Lesson, tokenizer: Tokenizer) -> dict[str, Any]:
+def train_model(context: Context, model: LanguageModel, lesson: Lesson, tokenizer: Tokenizer) -> dict[str, Any]:
     """Train `model` in the context's folder and write it there; returns facts."""
     keep_freed_memory()
     config = lesson.config
@@ -97,7 +97,7 @@ def train_model(context: Context, model: Transformer, lesson: Lesson, tokenizer:
 
 def _plan(context: Context, lesson: Lesson, stepper: Stepper, hooks: Hooks) -> tuple[Batches, Plan]:
     model, config = stepper.model, lesson.config
-    assert isinstance(model, Transformer)
+    assert isinstance(model, LanguageModel)
     seq_len = sequence_length(config, model)
     rows = rows_of_batch(config, seq_len)
     batches = Batches(lesson.train, rows, derive_seed(context.recipe.seed, "batches"))
@@ -107,7 +107,7 @@ def _plan(context: Context, lesson: Lesson, stepper: Stepper, hooks: Hooks) -> t
     return batches, Plan(steps, rows, micro_rows, seq_len)
 
 
-def _announce(context: Context, model: Transformer, plan: Plan, compute: Compute, batches: Batches) -> None:
+def _announce(context: Context, model: LanguageModel, plan: Plan, compute: Compute, batches: Batches) -> None:
     epochs = plan.steps / batches.steps_per_epoch
     context.reporter.say(
         f"  {human_number(parameter_count(model))} parameters on {compute.device}, {compute.precision}, "
@@ -115,7 +115,7 @@ def _announce(context: Context, model: Transformer, plan: Plan, compute: Compute
     )
 
 
-def _facts(model: Transformer, plan: Plan, compute: Compute, speed: Speed, seconds: float) -> dict[str, Any]:
+def _facts(model: LanguageModel, plan: Plan, compute: Compute, speed: Speed, seconds: float) -> dict[str, Any]:
     tokens = plan.steps * plan.tokens_per_step
     return {
         "parameters": parameter_count(model),

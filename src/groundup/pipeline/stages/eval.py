@@ -14,8 +14,8 @@ from groundup.evaluate.baselines import compressor_bits_per_byte
 from groundup.evaluate.bits_per_byte import held_out_score
 from groundup.evaluate.ngram import ngram_bits_per_byte
 from groundup.generate.sample import sample_text
+from groundup.model.language_model import LanguageModel
 from groundup.model.store import load_model
-from groundup.model.transformer import Transformer
 from groundup.objective.next_token import NextToken
 from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Context
@@ -66,7 +66,7 @@ class EvalStage:
         write_json(context.folder / SCORES, facts)
         return facts
 
-    def _score_model(self, context: Context, tokenizer: Tokenizer, model: Transformer, compute: Compute) -> float:
+    def _score_model(self, context: Context, tokenizer: Tokenizer, model: LanguageModel, compute: Compute) -> float:
         shards = shards_of(context, tokenizer, "validation")
         window, stride = self._window(context)
         rows = WindowRows(
@@ -79,7 +79,7 @@ class EvalStage:
         with context.reporter.task("  held-out text", len(rows), "rows") as task:
             return held_out_score(model, NextToken(token_bytes(tokenizer)), rows, compute, task=task).bits_per_byte
 
-    def _sample(self, context: Context, tokenizer: Tokenizer, model: Transformer, compute: Compute) -> str:
+    def _sample(self, context: Context, tokenizer: Tokenizer, model: LanguageModel, compute: Compute) -> str:
         """What the pretrained model writes behind the recipe's prompt; both together."""
         config = context.recipe.eval
         prompt = [tokenizer.eot_id, *tokenizer.encode(config.sample_prompt)]

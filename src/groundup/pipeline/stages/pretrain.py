@@ -5,8 +5,8 @@ from typing import Any
 from groundup.core.rng import derive_seed
 from groundup.data.batches import WindowRows
 from groundup.data.shards import TokenShard, open_shards
+from groundup.model.build import build_model
 from groundup.model.initialize import initialize
-from groundup.model.transformer import Transformer
 from groundup.pipeline.recipe import Recipe
 from groundup.pipeline.stage import Context
 from groundup.pipeline.training import LOGS, SCRATCH, Lesson, sequence_length, train_model
@@ -35,7 +35,7 @@ class PretrainStage:
         """Write model.safetensors, config.json and the record of the training."""
         recipe = context.recipe
         tokenizer = Tokenizer.load(context.inputs["tokenizer"].folder, context.reporter)
-        model = initialize(Transformer(recipe.model, tokenizer.vocab_size), derive_seed(recipe.seed, "initialize"))
+        model = initialize(build_model(recipe.model, tokenizer.vocab_size), derive_seed(recipe.seed, "initialize"))
         seq_len = sequence_length(recipe.pretrain, model)
         weights = {source.label: source.weight for source in recipe.data.sources}
         train = shards_of(context, tokenizer, "train")

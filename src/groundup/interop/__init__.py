@@ -1,0 +1,1 @@
+"""Models of others in, models of ours out."""

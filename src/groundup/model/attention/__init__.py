@@ -1,0 +1,1 @@
+"""Causal self-attention: kernels, masks, and the kinds of attention that use them."""
