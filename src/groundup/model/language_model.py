@@ -5,10 +5,11 @@ Shapes: B batch, T new tokens, D width of the model, V vocabulary.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor, nn
 
-from groundup.model.attention.mask import Cache
+from groundup.core.device import product_dtype
 from groundup.model.config import ModelConfig
 
 
@@ -37,9 +38,16 @@ class LanguageModel(nn.Module, ABC):
         tokens_BT: Tensor,
         positions_BT: Tensor | None = None,
         documents_BT: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Any = None,
     ) -> Tensor:
         """What the head sees, [B, T, D]. The arguments are those of `forward`."""
+
+    def embed(self, tokens_BT: Tensor) -> Tensor:
+        """The residual stream at its beginning, [B, T, D]."""
+        x_BTD = self.embedding(tokens_BT)
+        if (scale := self.config.embedding_scale) != 1:
+            x_BTD = x_BTD * scale
+        return x_BTD.to(product_dtype(x_BTD))  # the residual stream in bf16 too: half the memory to walk through
 
     def logits(self, x_BTD: Tensor) -> Tensor:
         """The head on what `hidden` gave, [B, T, V], or of some of it, scaled and squeezed as the config says."""
@@ -55,11 +63,12 @@ class LanguageModel(nn.Module, ABC):
         tokens_BT: Tensor,
         positions_BT: Tensor | None = None,
         documents_BT: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Any = None,
     ) -> Tensor:
         """Logits of the next token, [B, T, V].
 
         Positions count from the number of cached tokens unless given. Tokens see earlier tokens of their own
-        document only; without document numbers a row is one document.
+        document only; without document numbers a row is one document. `cache`: what the model keeps of earlier tokens,
+        as it needs it (attention.mask.Cache, recurrent.Memory).
         """
         return self.logits(self.hidden(tokens_BT, positions_BT, documents_BT, cache))

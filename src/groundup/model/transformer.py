@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from groundup.core.device import product_dtype
 from groundup.model.attention.mask import Cache, Sight, Visibility
 from groundup.model.block import make_block
 from groundup.model.config import ModelConfig
@@ -51,7 +50,7 @@ class Transformer(LanguageModel):
         past = cache.length if cache else 0
         if positions_BT is None:
             positions_BT = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)[None]
-        x_BTD = self.position.embed(self._embed(tokens_BT), positions_BT)
+        x_BTD = self.position.embed(self.embed(tokens_BT), positions_BT)
         visibility = Visibility(tokens_BT.shape[1], documents_BT, cache, tokens_BT.device)
         sights = {
             is_local: self._sight(is_local, positions_BT, visibility, x_BTD.dtype)
@@ -78,17 +77,11 @@ class Transformer(LanguageModel):
         visibility = Visibility(tokens_BT.shape[1], documents_BT, None, tokens_BT.device)
         made = []
         for depth, predictor in enumerate(self.predictors, 1):
-            coming_BTD = self._embed(tokens_BT.roll(-depth, 1))
+            coming_BTD = self.embed(tokens_BT.roll(-depth, 1))
             sight = self._sight(predictor.block.is_local, positions_BT, visibility, coming_BTD.dtype)
             hidden_BTD = predictor(hidden_BTD, coming_BTD, sight)
             made.append(self.logits(predictor.norm(hidden_BTD)))
         return made
-
-    def _embed(self, tokens_BT: Tensor) -> Tensor:
-        x_BTD = self.embedding(tokens_BT)
-        if (scale := self.config.embedding_scale) != 1:
-            x_BTD = x_BTD * scale
-        return x_BTD.to(product_dtype(x_BTD))  # the residual stream in bf16 too: half the memory to walk through
 
     def _position_of(self, is_local: bool) -> Position:
         return self.local_position if is_local and self.local_position is not None else self.position
