@@ -43,7 +43,7 @@ def test_a_pass_cut_off_halfway_has_stored_nothing(model):
 def test_what_is_truncated_is_as_if_it_had_never_been_read(model):
     cache, fresh = cache_for(model), cache_for(model)
     model(torch.tensor([[1, 2, 3, 4, 5]]), documents_BT=torch.tensor([[0, 0, 1, 1, 1]]), cache=cache)
-    cache.truncate(2)
+    cache.rewind(2)
     model(torch.tensor([[1, 2]]), cache=fresh)
     torch.testing.assert_close(model(torch.tensor([[6, 7]]), cache=cache), model(torch.tensor([[6, 7]]), cache=fresh))
     # Document numbers are forgotten too: later tokens without them are of the first document.

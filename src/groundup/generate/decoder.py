@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from groundup.core.device import Compute
-from groundup.generate.cache import KeyValueCache
-from groundup.model.transformer import Transformer
+from groundup.generate.cache import ModelCache, new_cache
+from groundup.model.language_model import LanguageModel
 
 _TEXT, _PADDING = 0, -1
 
@@ -18,20 +18,21 @@ _TEXT, _PADDING = 0, -1
 class Prefix:
     """What a model has read of one row, kept between calls: a conversation reads each turn once."""
 
-    def __init__(self, model: Transformer, compute: Compute) -> None:
-        self.cache = KeyValueCache(model.config, 1, model.config.max_seq_len, compute.device, compute.dtype)
+    def __init__(self, model: LanguageModel, compute: Compute) -> None:
+        self.cache = new_cache(model.config, 1, model.config.max_seq_len, compute.device, compute.dtype)
         self.ids: list[int] = []
 
     def reuse(self, ids: Sequence[int]) -> int:
         """Forget what differs from `ids`; returns how many of the first ids need not be read again.
 
-        At least one is read again, since the logits behind it are wanted.
+        At least one is read again, since the logits behind it are wanted. A recurrent model reads all again if it
+        has read too much.
         """
         known = min(self.cache.length, len(self.ids), len(ids) - 1)
         same = next((i for i in range(known) if self.ids[i] != ids[i]), known)
-        self.cache.truncate(same)
-        del self.ids[same:]
-        return same
+        left = self.cache.rewind(same)
+        del self.ids[left:]
+        return left
 
 
 class Decoder:
@@ -43,7 +44,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: Transformer,
+        model: LanguageModel,
         compute: Compute,
         prompts: Sequence[Sequence[int]],
         room: int,
@@ -57,11 +58,11 @@ class Decoder:
         self._ragged = min(self._lengths) != max(self._lengths)
         self._cache = prefix.cache if prefix else self._allocate(room)
 
-    def _allocate(self, room: int) -> KeyValueCache:
+    def _allocate(self, room: int) -> ModelCache:
         # A short prompt beside a long one may write on where the long one must end.
         longest, most = max(self._lengths), self._model.config.max_seq_len
         slots = max(longest - n + min(most, n + room) for n in self._lengths)
-        return KeyValueCache(self._model.config, len(self._lengths), slots, self._compute.device, self._compute.dtype)
+        return new_cache(self._model.config, len(self._lengths), slots, self._compute.device, self._compute.dtype)
 
     def start(self) -> Tensor:
         """Read the prompts; logits of the first new token, [B, V]."""
@@ -100,4 +101,4 @@ class Decoder:
             positions_BT = positions_BT.clamp(min=0)
         with self._compute.autocast():
             hidden_BTD = self._model.hidden(tokens_BT, positions_BT, documents_BT, self._cache)
-            return self._model.head(hidden_BTD[:, -1])
+            return self._model.logits(hidden_BTD[:, -1])

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from groundup.core.device import Compute
 from groundup.generate.config import SamplingConfig
 from groundup.generate.engine import Engine
-from groundup.model.transformer import Transformer
+from groundup.model.language_model import LanguageModel
 from groundup.tokenizer.tokenizer import Tokenizer
 
 SAMPLE_TOKENS = 120
 
 
 def sample_text(
-    model: Transformer,
+    model: LanguageModel,
     tokenizer: Tokenizer,
     prompt: Sequence[int],
     compute: Compute,

@@ -3,7 +3,7 @@
 Shapes: B batch, T new tokens, D width of the model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -14,7 +14,7 @@ from groundup.model.language_model import LanguageModel
 from groundup.model.norm import make_norm
 from groundup.model.segments import Scan, State, choose_scan
 
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Memory(Protocol):
