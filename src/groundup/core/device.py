@@ -8,9 +8,7 @@ from typing import Literal
 import torch
 
 from groundup.core.errors import UserError
-
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-PrecisionName = Literal["auto", "fp32", "bf16"]
+from groundup.core.names import DeviceName, PrecisionName
 
 
 @dataclass(frozen=True)
@@ -73,4 +71,15 @@ def measure_matmul_peak(compute: Compute, size: int = 2048, seconds: float = 0.6
 def product_dtype(x: torch.Tensor) -> torch.dtype:
     """The type in which matrix products of `x` run: that of autocast where it is on, else its own."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    return torch.get_autocast_dtype(kind) if _has_autocast(kind) else x.dtype
+
+
+def without_autocast(x: torch.Tensor) -> AbstractContextManager:
+    """The context in which products of tensors beside `x` run in their own type."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if _has_autocast(kind) else nullcontext()
+
+
+def _has_autocast(kind: str) -> bool:
+    # Some kinds of devices, meta one of them, know no autocast and may not even be asked.
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
