@@ -15,7 +15,7 @@ import torch
 
 from groundup.core.device import choose_compute, measure_matmul_peak
 from groundup.core.memory import keep_freed_memory
-from groundup.model.attention import batched_attention, plain_attention, sdpa_attention
+from groundup.model.attention.kernels import Scoring, batched_attention, plain_attention, sdpa_attention
 
 KERNELS = {"sdpa": sdpa_attention, "batched": batched_attention, "plain": plain_attention}
 
@@ -23,7 +23,7 @@ KERNELS = {"sdpa": sdpa_attention, "batched": batched_attention, "plain": plain_
 def once(kernel, shape, dtype):
     q, k, v = (torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(3))
     start = time.perf_counter()
-    out = kernel(q, k, v, None)
+    out = kernel(q, k, v, None, Scoring(shape[-1] ** -0.5))
     middle = time.perf_counter()
     out.backward(torch.ones_like(out))
     return 1e3 * (middle - start), 1e3 * (time.perf_counter() - middle)

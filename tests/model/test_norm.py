@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from groundup.model.norm import RMSNorm
+from groundup.model.config import ModelConfig
+from groundup.model.norm import LayerNorm, RMSNorm, make_norm
 
 
 def gradients(function, x, weight):
@@ -39,3 +40,21 @@ def test_the_type_of_the_input_is_kept():
     x = torch.randn(4, 16)
     assert norm(x.bfloat16()).dtype == torch.bfloat16
     torch.testing.assert_close(norm(x.bfloat16()).float(), norm(x), atol=0.03, rtol=0.03)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_layernorm_is_its_formula_and_keeps_the_type(bias):
+    norm = LayerNorm(16, 1e-5, bias=bias)
+    torch.nn.init.normal_(norm.weight)
+    if norm.bias is not None:
+        torch.nn.init.normal_(norm.bias)
+    x = torch.randn(3, 4, 16) * 5 + 2
+    expected = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt() * norm.weight
+    torch.testing.assert_close(norm(x), expected + (norm.bias if bias else 0), atol=1e-5, rtol=1e-5)
+    assert norm(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_the_config_names_the_norm():
+    assert isinstance(make_norm(ModelConfig(), 8), RMSNorm)
+    assert make_norm(ModelConfig(norm="layernorm"), 8).bias is not None
+    assert make_norm(ModelConfig(norm="layernorm", norm_bias=False), 8).bias is None
