@@ -3,39 +3,29 @@
 import pytest
 import torch
 
-from groundup.generate.cache import KeyValueCache
+from groundup.generate.cache import ModelCache, new_cache
 from groundup.generate.config import SamplingConfig
-from groundup.generate.decoder import Decoder
+from groundup.generate.decoder import Decoder, Prefix
 from groundup.generate.engine import Engine
-from groundup.model.config import ModelConfig
-from groundup.model.initialize import initialize
-from groundup.model.transformer import Transformer
+from groundup.model.language_model import LanguageModel
+from model_kinds import KINDS, VOCABULARY, model_of
 from taught_model import CPU, small_tokenizer
 
-KINDS = {
-    "every head its own keys": {},
-    "grouped heads": {"n_kv_heads": 2},
-    "one key head": {"n_kv_heads": 1},
-    "no norm of heads": {"qk_norm": False},
-    "attention written out": {"n_kv_heads": 2, "attention": "plain"},
-    "own head size": {"head_dim": 6, "tie_embeddings": False},
-}
+# Kinds that are tried through an engine too, which takes longer.
+ENGINE_KINDS = ["grouped heads", "latent attention", "sinks", "alibi", "learned positions", "experts", "lstm", "gru"]
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
-def model(request) -> Transformer:
-    # Blocks that do something, and logits far apart.
-    size = {"n_layers": 3, "d_model": 32, "n_heads": 4, "max_seq_len": 48, "init_std": 0.5}
-    config = ModelConfig(**size, zero_init_output=False, **request.param)
-    return initialize(Transformer(config, 280), seed=1)
+@pytest.fixture(params=KINDS)
+def model(request) -> LanguageModel:
+    return model_of(request.param)
 
 
 def tokens(rows: int, length: int) -> torch.Tensor:
-    return torch.randint(280, (rows, length), generator=torch.Generator().manual_seed(2))
+    return torch.randint(VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(2))
 
 
-def cache_for(model: Transformer, rows: int, room: int = 48) -> KeyValueCache:
-    return KeyValueCache(model.config, rows, room, CPU.device, CPU.dtype)
+def cache_for(model: LanguageModel, rows: int, room: int = 48) -> ModelCache:
+    return new_cache(model.config, rows, room, CPU.device, CPU.dtype)
 
 
 @torch.inference_mode()
@@ -81,7 +71,8 @@ def test_rows_of_different_lengths_get_the_logits_that_each_gets_alone(model):
         torch.testing.assert_close(together, torch.cat(each), atol=2e-5, rtol=0)
 
 
-def test_positions_count_from_the_start_of_each_row(model, monkeypatch):
+def test_positions_count_from_the_start_of_each_row(monkeypatch):
+    model = model_of("grouped heads")
     seen, prepare = [], model.position.prepare
     monkeypatch.setattr(model.position, "prepare", lambda p, kind: seen.append(p.tolist()) or prepare(p, kind))
     batch = Decoder(model, CPU, [[1, 2, 3], [4]], 6)
@@ -101,6 +92,20 @@ def test_rows_that_have_ended_leave_the_others_as_they_were(model):
     torch.testing.assert_close(batch.step([9]), alone.step([9]), atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("kind", ["grouped heads", "latent attention", "window", "learned positions", "rnn", "lstm"])
+def test_what_was_read_before_is_not_read_again_and_changes_nothing(kind):
+    model = model_of(kind)
+    prefix = Prefix(model, CPU)
+    first, second = tokens(2, 12).tolist()
+    # A longer row, the same again, another end, a shorter one, another row, one that goes on with it.
+    rows = [first[:5], first, first, first[:9] + second[9:], first[:3], second, second + first]
+    for row in rows:
+        fresh, kept = Decoder(model, CPU, [row], 3), Decoder(model, CPU, [row], 3, prefix)
+        torch.testing.assert_close(kept.start(), fresh.start(), atol=2e-5, rtol=0)
+        torch.testing.assert_close(kept.step([7]), fresh.step([7]), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ENGINE_KINDS)
 @pytest.mark.parametrize(
     "sampling",
     [
@@ -110,9 +115,9 @@ def test_rows_that_have_ended_leave_the_others_as_they_were(model):
     ],
     ids=["greedy", "sampled", "filtered"],
 )
-def test_texts_of_a_batch_are_the_texts_of_each_prompt_alone(model, sampling):
-    engine = Engine(model, small_tokenizer(), CPU)
-    prompts = [tokens(1, n)[0].tolist() for n in (5, 1, 17, 30, 5)]
+def test_texts_of_a_batch_are_the_texts_of_each_prompt_alone(kind, sampling):
+    engine = Engine(model_of(kind), small_tokenizer(), CPU)
+    prompts = [tokens(1, n)[0].tolist() for n in (5, 1, 17, 46, 5)]
     together = engine.complete(prompts, sampling, batch_size=3)
     for i, prompt in enumerate(prompts):
         alone = sampling.model_copy(update={"seed": sampling.seed + i})
