@@ -71,7 +71,7 @@ def measure(variant, repeats):
         times.append(time.perf_counter() - start)
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     peak = measure_matmul_peak(compute)
-    floor = flops_per_token(model, config.max_seq_len) * tokens / peak
+    floor = flops_per_token(config, vocab_size, config.max_seq_len) * tokens / peak
     return {
         "step_ms": 1e3 * statistics.median(times[3:]),
         "page_faults": statistics.median(faults[3:]),

@@ -1,60 +1,29 @@
-"""From a TOML file and command-line overrides to a recipe, with every mistake told at once and in its place."""
+"""From a TOML file and command-line overrides to a recipe."""
 
-import difflib
-import json
 import tomllib
-import types
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
 from groundup.core.errors import UserError
-from groundup.pipeline import locations
+from groundup.model.preset import put_preset
+from groundup.pipeline.mistakes import read_toml, validate
 from groundup.pipeline.recipe import Recipe
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe; `overrides` are the words `--table.key value` (or `--table.key=value`) of a command line.
 
-    Raises UserError with one line for each mistake: file, line, column, key, what is wrong, the nearest valid key.
+    Raises UserError with one line for each mistake (`mistakes.validate`).
     """
     if path.is_dir():
         path = path / "recipe.toml"
-    try:
-        source = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path} does not exist", "write a recipe with `groundup new DIR --data FOLDER`") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{path} cannot be read: {error}", "a recipe is a TOML file in UTF-8") from None
-    try:
-        values = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}", "put that line right") from None
+    source, values = read_toml(path, "write a recipe with `groundup new DIR --data FOLDER`")
     given = parse_overrides(overrides)
     _resolve_paths(values, path.parent.resolve())
     overridden = _apply(values, given)
     _resolve_paths(values, Path.cwd())
-    try:
-        return Recipe.model_validate_json(json.dumps(values, default=str))
-    except ValidationError as error:
-        places = locations.locate(source)
-        details = sorted(_causes(error), key=lambda detail: locations.nearest_position(places, detail["loc"]) or (0, 0))
-        lines = [_describe(detail, path, places, overridden) for detail in details]
-        raise UserError("\n".join(lines), "put these right" if len(lines) > 1 else "put this right") from None
-
-
-def _causes(error: ValidationError) -> list[ErrorDetails]:
-    """Errors but for those of a table or list that follow from an error inside it."""
-    details = error.errors()
-    return [
-        d
-        for d in details
-        if not any(len(o["loc"]) > len(d["loc"]) and o["loc"][: len(d["loc"])] == d["loc"] for o in details)
-    ]
+    return validate(Recipe, values, path, source, overridden)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[tuple[str, ...], Any]:
@@ -85,8 +54,15 @@ def _parse_value(text: str) -> Any:
 
 
 def _apply(values: dict[str, Any], overrides: dict[tuple[str, ...], Any]) -> set[tuple[str, ...]]:
-    """Put overrides into the tables; a budget that is given replaces the one in the file. Returns their paths."""
-    for path, value in overrides.items():
+    """Put overrides into the tables; a budget that is given replaces the one in the file. Returns their paths.
+
+    `--model NAME` comes before `--model.key`, in whatever order they stand.
+    """
+    if isinstance(values.get("model"), str):
+        values["model"] = {"preset": values["model"]}
+    for path, value in sorted(overrides.items(), key=lambda item: len(item[0])):
+        if path == ("model",) and isinstance(value, str):
+            value = put_preset(values.get("model"), value)
         table = values
         for key in path[:-1]:
             table = table.setdefault(key, {})
@@ -115,45 +91,3 @@ def _alternatives(path: tuple[str, ...]) -> tuple[str, ...]:
     from groundup.train.config import BUDGETS
 
     return BUDGETS if path[0] in ("pretrain", "sft") and path[-1] in BUDGETS else ()
-
-
-def _describe(
-    error: ErrorDetails, path: Path, places: dict[locations.Path, locations.Position], overridden: set
-) -> str:
-    loc = error["loc"]
-    name = ".".join(map(str, loc)) or "recipe"
-    if loc in overridden:
-        where = "command line: --"
-    else:
-        line, column = locations.nearest_position(places, loc) or (1, 1)
-        where = f"{path}:{line}:{column}: "
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(loc[-1]), _valid_keys(loc[:-1]), n=1, cutoff=0.5)
-        message = "unknown key" + (
-            f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(_valid_keys(loc[:-1]))}"
-        )
-    elif error["type"] == "missing":
-        message = "is required and missing"
-    elif "input" in error and not isinstance(error["input"], dict):
-        message = f"{message[0].lower()}{message[1:]}, not {error['input']!r}"
-    return f"{where}{name}: {message}"
-
-
-def _valid_keys(loc: Sequence[str | int]) -> list[str]:
-    """Keys of the table at `loc` of a recipe."""
-    model: Any = Recipe
-    for key in loc:
-        if isinstance(key, str):
-            field = model.model_fields.get(key) if model else None
-            model = _table_type(field.annotation) if field else None
-    return list(model.model_fields) if model else []
-
-
-def _table_type(annotation: Any) -> type[BaseModel] | None:
-    """The table inside Table, Table | None or tuple[Table, ...]."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union, tuple):
-        return next(filter(None, map(_table_type, typing.get_args(annotation))), None)
-    return None

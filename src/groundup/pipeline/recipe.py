@@ -1,13 +1,21 @@
 """A recipe: the whole life of a model, as data."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from groundup.core.config import Config
+from groundup.core.errors import UserError
 from groundup.data.config import DataConfig
 from groundup.data.conversations import ConversationConfig
 from groundup.model.config import ModelConfig
+from groundup.model.preset import resolve_preset
 from groundup.tokenizer.config import TokenizerConfig
 from groundup.train.config import TrainConfig
+
+UNKNOWN_PRESET = "unknown_preset"
+"""Type of the error of a preset that there is not."""
 
 
 class SftConfig(TrainConfig):
@@ -29,6 +37,13 @@ class EvalConfig(Config):
     """Length of that sample."""
 
 
+def _resolve_preset(table: Any) -> Any:
+    try:
+        return resolve_preset(table)
+    except UserError as error:
+        raise PydanticCustomError(UNKNOWN_PRESET, "{told}", {"told": error.message}) from error
+
+
 class Recipe(Config):
     """Everything that makes a model, from its text to its scores."""
 
@@ -40,8 +55,11 @@ class Recipe(Config):
     """Text: where it comes from, what is dropped, what is held out."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """The vocabulary."""
-    model: ModelConfig = ModelConfig()
-    """The architecture."""
+    model: Annotated[ModelConfig, BeforeValidator(_resolve_preset)] = ModelConfig()
+    """The architecture: the keys below, or a preset (models.md). `model = "gpt2"` at the top is all of GPT-2 but for
+    its vocabulary, which is the recipe's own; in this table, `preset = "gpt2"` fills in what the other keys do not say.
+    On a command line, `--model NAME` puts a preset in the place of this table; rnn, lstm and gru, which have no sizes,
+    keep those of the table, and all else that it says."""
     pretrain: TrainConfig
     """Learning to continue text."""
     sft: SftConfig | None = None

@@ -15,7 +15,7 @@ from groundup.core.rng import derive_seed
 from groundup.data.batches import Batches, Rows
 from groundup.evaluate.bits_per_byte import held_out_score
 from groundup.generate.sample import sample_text
-from groundup.model.count import embedding_count, flops_per_token, parameter_count
+from groundup.model.count import count_parameters, flops_per_token
 from groundup.model.language_model import LanguageModel
 from groundup.model.store import save_model
 from groundup.objective.next_token import NextToken
@@ -85,7 +85,7 @@ def train_model(context: Context, model: LanguageModel, lesson: Lesson, tokenize
     hooks = Hooks(evaluate, sample)
     batches, plan = _plan(context, lesson, stepper, hooks)
     peak = context.decisions.once("peak_flops", lambda: measure_matmul_peak(compute))
-    speed = Speed(flops_per_token(model, plan.seq_len), peak)
+    speed = Speed(flops_per_token(model.config, model.vocab_size, plan.seq_len), peak)
     _announce(context, model, plan, compute, batches)
 
     trainer = Trainer(stepper, batches, config, plan, context.folder)
@@ -109,17 +109,20 @@ def _plan(context: Context, lesson: Lesson, stepper: Stepper, hooks: Hooks) -> t
 
 def _announce(context: Context, model: LanguageModel, plan: Plan, compute: Compute, batches: Batches) -> None:
     epochs = plan.steps / batches.steps_per_epoch
+    parameters = count_parameters(model.config, model.vocab_size).total
     context.reporter.say(
-        f"  {human_number(parameter_count(model))} parameters on {compute.device}, {compute.precision}, "
+        f"  {human_number(parameters)} parameters on {compute.device}, {compute.precision}, "
         f"{torch.get_num_threads()} threads; {plan.steps} steps of {plan.tokens_per_step} tokens, {epochs:.1f} epochs"
     )
 
 
 def _facts(model: LanguageModel, plan: Plan, compute: Compute, speed: Speed, seconds: float) -> dict[str, Any]:
     tokens = plan.steps * plan.tokens_per_step
+    counts = count_parameters(model.config, model.vocab_size)
     return {
-        "parameters": parameter_count(model),
-        "embedding_parameters": embedding_count(model),
+        "parameters": counts.total,
+        "active_parameters": counts.active,
+        "embedding_parameters": counts.parts.embedding + counts.parts.head,
         "steps": plan.steps,
         "tokens": tokens,
         "train_seconds": seconds,

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from groundup.core.device import DeviceName, PrecisionName
+from groundup.core.names import DeviceName, PrecisionName
 from groundup.optim.config import OptimConfig
 
 BUDGETS = ("minutes", "steps", "tokens", "epochs")
