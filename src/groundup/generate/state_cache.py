@@ -18,8 +18,8 @@ class _Snapshot(NamedTuple):
 
     length: int
     states: Sequence[State]
-    document_B: Tensor
-    """The document of the last token of each row."""
+    documents: Tensor
+    """[B], of the last token of each row."""
 
 
 class StateCache:
@@ -45,14 +45,14 @@ class StateCache:
         """States to read these tokens from: zero in rows that begin another document with them."""
         if documents_BT is None:
             return self._now.states
-        goes_on_B1 = (documents_BT[:, 0] == self._now.document_B)[:, None]
+        goes_on_B1 = (documents_BT[:, 0] == self._now.documents)[:, None]
         return [tuple(part_1BD * goes_on_B1 for part_1BD in state) for state in self._now.states]
 
     def store(self, states: Sequence[State], documents_BT: Tensor | None, tokens: int) -> None:
         """Take the states behind so many new tokens of these documents."""
         end = self.length + tokens
         assert end <= self.max_len, f"the cache holds {self.max_len} tokens, not {end}"
-        document_B = self._now.document_B if documents_BT is None else documents_BT[:, -1]
+        document_B = self._now.documents if documents_BT is None else documents_BT[:, -1]
         self._now = _Snapshot(end, states, document_B)
 
     def rewind(self, length: int) -> int:
@@ -60,11 +60,11 @@ class StateCache:
         assert 0 <= length <= self.length, (length, self.length)
         if length < self.length:
             zero = [tuple(torch.zeros_like(part_1BD) for part_1BD in state) for state in self._now.states]
-            self._now = _Snapshot(0, zero, torch.zeros_like(self._now.document_B))
+            self._now = _Snapshot(0, zero, torch.zeros_like(self._now.documents))
         return self.length
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows of the batch, in this order."""
-        index_B = torch.tensor(rows, dtype=torch.long, device=self._now.document_B.device)
+        index_B = torch.tensor(rows, dtype=torch.long, device=self._now.documents.device)
         states = [tuple(part_1BD[:, index_B] for part_1BD in state) for state in self._now.states]
-        self._now = _Snapshot(self.length, states, self._now.document_B[index_B])
+        self._now = _Snapshot(self.length, states, self._now.documents[index_B])
