@@ -105,15 +105,17 @@ def test_what_was_read_before_is_not_read_again_and_changes_nothing(kind):
         torch.testing.assert_close(kept.step([7]), fresh.step([7]), atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ENGINE_KINDS)
+FILTERED = SamplingConfig(temperature=1.5, top_k=50, top_p=0.95, min_p=0.01, repetition_penalty=1.3, seed=4)
+
+
 @pytest.mark.parametrize(
-    "sampling",
+    ("kind", "sampling"),
     [
-        SamplingConfig(temperature=0),
-        SamplingConfig(temperature=1.0, seed=3),
-        SamplingConfig(temperature=1.5, top_k=50, top_p=0.95, min_p=0.01, repetition_penalty=1.3, seed=4),
+        ("grouped heads", SamplingConfig(temperature=0)),
+        ("grouped heads", SamplingConfig(temperature=1.0, seed=3)),
+        *((kind, FILTERED) for kind in ENGINE_KINDS),
     ],
-    ids=["greedy", "sampled", "filtered"],
+    ids=["greedy", "sampled", *ENGINE_KINDS],
 )
 def test_texts_of_a_batch_are_the_texts_of_each_prompt_alone(kind, sampling):
     engine = Engine(model_of(kind), small_tokenizer(), CPU)
