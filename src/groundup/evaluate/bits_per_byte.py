@@ -50,7 +50,7 @@ def held_out_score(
     for start in range(0, count, ROWS_PER_BATCH):
         batch: Batch = stack_rows([rows.row(i) for i in chosen[start : start + ROWS_PER_BATCH].tolist()])
         with compute.autocast():
-            nats += objective.loss(model, batch, compute.device).item()
+            nats += objective.loss(model, batch, compute.device).main.item()
         labels += objective.weight(batch)
         text_bytes += objective.text_bytes(batch)
         if task:

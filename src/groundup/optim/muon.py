@@ -2,10 +2,10 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 # Quintic Newton–Schulz: five steps send singular values to about [0.68, 1.13]; steep at zero, exactness is not the aim.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -15,9 +15,12 @@ STEPS = 5
 ADAMW_RMS = 0.2
 
 
-def orthogonalize(matrices_NRC: Tensor) -> Tensor:
-    """Nearest semi-orthogonal matrices, roughly: U Vᵀ of each singular value decomposition. Computed in bf16."""
-    x = matrices_NRC.bfloat16()
+def orthogonalize(matrices_RC: Tensor) -> Tensor:
+    """Nearest semi-orthogonal matrices, roughly: U Vᵀ of each singular value decomposition. Computed in bf16.
+
+    Takes any leading dimensions before rows and columns.
+    """
+    x = matrices_RC.bfloat16().flatten(0, -3)
     wide = x.shape[-2] <= x.shape[-1]
     if not wide:
         x = x.mT
@@ -26,16 +29,17 @@ def orthogonalize(matrices_NRC: Tensor) -> Tensor:
     for _ in range(STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x if wide else x.mT
+    return (x if wide else x.mT).reshape(matrices_RC.shape)
 
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalized over all matrices of one shape at a time, with decoupled weight decay.
 
-    An update is scaled by 0.2 · sqrt(max(rows, columns)).
+    An update is scaled by 0.2 · sqrt(max(rows, columns)). A parameter of more than two dimensions is a stack of
+    matrices, each of which is made orthogonal by itself.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+    def __init__(self, params: ParamsT, lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -48,7 +52,7 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append(parameter)
             for shape, parameters in by_shape.items():
-                self._update(parameters, group, ADAMW_RMS * math.sqrt(max(shape)))
+                self._update(parameters, group, ADAMW_RMS * math.sqrt(max(shape[-2:])))
 
     def _update(self, parameters: list[Tensor], group: dict, scale: float) -> None:
         directions = [self._direction(parameter, group["momentum"]) for parameter in parameters]

@@ -83,14 +83,17 @@ class Trainer:
 
     def _record(self, result: StepResult, lr: float, seconds: float, speed: Speed) -> dict[str, Any]:
         tokens_per_second = self._plan.tokens_per_step / seconds
+        auxiliary = {} if result.auxiliary_loss is None else {"auxiliary_loss": result.auxiliary_loss}
         return {
             "step": self._step,
             "tokens": self._step * self._plan.tokens_per_step,
             "loss": result.loss,
+            **auxiliary,
             "bits_per_byte": result.bits_per_byte,
             "labels": result.weight,
             "lr": lr,
             "grad_norm": result.grad_norm,
+            **result.experts,
             "tokens_per_second": tokens_per_second,
             "mfu": speed.mfu(tokens_per_second),
             "data_wait": result.data_seconds / seconds,

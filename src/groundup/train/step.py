@@ -2,7 +2,8 @@
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -11,7 +12,22 @@ from torch import Tensor, nn
 from groundup.core.device import Compute
 from groundup.core.errors import UserError
 from groundup.core.rng import derive_seed
+from groundup.model.moe.balance import finish_step
 from groundup.optim.optimizer import Optimizer
+
+
+class Loss(Protocol):
+    """Sums over (a part of) a batch."""
+
+    @property
+    def main(self) -> Tensor:
+        """The loss that is told."""
+        ...
+
+    @property
+    def auxiliary(self) -> Tensor | None:
+        """What is learned beside it."""
+        ...
 
 
 class Objective(Protocol):
@@ -21,8 +37,8 @@ class Objective(Protocol):
         """What the sum of losses over a global batch is divided by."""
         ...
 
-    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Tensor:
-        """Sum of the losses over (a part of) a batch."""
+    def loss(self, model: Any, batch: Any, device: torch.device) -> Loss:
+        """The losses over (a part of) a batch."""
         ...
 
     def text_bytes(self, batch: Any) -> int:
@@ -53,6 +69,10 @@ class StepResult:
     grad_norm: float
     data_seconds: float
     """Time that the computation waited for data."""
+    auxiliary_loss: float | None = None
+    """What was learned beside the loss, over the same number of labels; None if there was nothing."""
+    experts: Mapping[str, float] = field(default_factory=dict)
+    """How evenly experts were busy: `moe_…`, see `finish_step`. Empty for a model without any."""
 
     @property
     def bits_per_byte(self) -> float:
@@ -79,20 +99,28 @@ class Stepper:
         weight = sum(self.objective.weight(part) for part in parts)
         if weight == 0:
             return StepResult(0.0, 0, 0, 0.0, data_seconds)
-        loss = sum(self._accumulate(part, weight) for part in parts if self.objective.weight(part))
+        losses = [self._accumulate(part, weight) for part in parts if self.objective.weight(part)]
+        loss = sum(main for main, _ in losses)
+        others = [other for _, other in losses if other is not None]
         norm = self.optimizer.clip().item()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not all(map(math.isfinite, (loss, norm, *others))):
             raise UserError(
                 f"training broke at step {step}: loss {loss}, length of the gradient {norm}",
                 "lower lr or raise warmup_steps; the last checkpoint is kept",
             )
         self.optimizer.step(lr)
+        experts = finish_step(self.model)
         text_bytes = sum(self.objective.text_bytes(part) for part in parts)
-        return StepResult(loss, weight, text_bytes, norm, data_seconds)
+        return StepResult(loss, weight, text_bytes, norm, data_seconds, sum(others) if others else None, experts)
 
-    def _accumulate(self, part: Any, weight: int) -> float:
-        """Add the gradient of one micro-batch; returns its share of the mean loss."""
+    def _accumulate(self, part: Any, weight: int) -> tuple[float, float | None]:
+        """Add the gradient of one micro-batch; returns its share of the mean loss, and of the auxiliary one."""
         with self.compute.autocast():
-            loss = self.objective.loss(self.model, part, self.compute.device) / weight
-        loss.backward()
-        return loss.item()
+            loss = self.objective.loss(self.model, part, self.compute.device)
+        main = loss.main / weight
+        if loss.auxiliary is None:
+            main.backward()
+            return main.item(), None
+        auxiliary = loss.auxiliary / weight
+        (main + auxiliary).backward()
+        return main.item(), auxiliary.item()
