@@ -8,6 +8,7 @@ from groundup.core.errors import UserError
 from groundup.tokenizer.chat import encode_conversation
 from groundup.tokenizer.folder import CHATML
 from groundup.tokenizer.template import ChatTemplate, without_markers
+from groundup.tokenizer.tokenizer import Tokenizer
 
 TALK = [
     {"role": "system", "content": "Be brief."},
@@ -79,15 +80,11 @@ def test_a_template_may_strip_and_look_at_the_edges_of_a_message():
     assert text_of(template, messages) == "[a| a]"
 
 
-def test_a_template_that_cuts_a_message_is_refused():
-    template = ChatTemplate("{% generation %}{{ messages[0].content[:40] }}{% endgeneration %}")
-    with pytest.raises(UserError, match="takes a message apart"):
-        template.render(TALK)
-
-
-def test_a_template_without_markers_is_refused():
+def test_a_template_without_markers_may_be_rendered_and_not_trained_on(source):
+    unmarked = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    assert text_of(ChatTemplate(unmarked), TALK) == "Be brief.Who are you?A model."
     with pytest.raises(UserError, match="does not mark what the assistant says"):
-        ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}")
+        encode_conversation(Tokenizer(source, unmarked), TALK)
 
 
 def test_a_template_that_is_not_jinja_is_refused_with_its_line():

@@ -53,7 +53,7 @@ class Conversation:
         seed = self.config.seed + self._replies
         self._replies += 1
         try:
-            for piece in self.engine.stream([ids], self.config, prefix=self._prefix, seeds=[seed]):
+            for piece in self.engine.stream([ids], self.config, prefix=self._prefix, seeds=[seed], replies=True):
                 said += piece.text
                 yield piece
         finally:

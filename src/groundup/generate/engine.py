@@ -10,8 +10,8 @@ from groundup.generate.config import SamplingConfig
 from groundup.generate.decoder import Decoder, Prefix
 from groundup.generate.sampler import Sampler
 from groundup.generate.stop import StopFinder
-from groundup.model.transformer import Transformer
-from groundup.tokenizer.tokenizer import Tokenizer
+from groundup.model.language_model import LanguageModel
+from groundup.tokenizer.base import BaseTokenizer, StreamDecoder
 
 FinishReason = Literal["end", "stop", "length", "context"]
 """Why a text ended: the model ended it, a stop string came, max_new_tokens, the model's context is full."""
@@ -52,15 +52,11 @@ class Engine:
     223 under autocast.
     """
 
-    def __init__(self, model: Transformer, tokenizer: Tokenizer, compute: Compute) -> None:
+    def __init__(self, model: LanguageModel, tokenizer: BaseTokenizer, compute: Compute) -> None:
         self.model, self.tokenizer = model, tokenizer
         self._compute = Compute(compute.device, "fp32") if compute.device.type == "cpu" else compute
-        self._ends = frozenset((tokenizer.eot_id, tokenizer.im_end_id))
-        self._banned = (
-            tokenizer.pad_id,
-            tokenizer.im_start_id,
-            *range(tokenizer.vocab_size, model.vocab_size),
-        )
+        self._ends = tokenizer.end_ids
+        self._banned = (*sorted(tokenizer.banned_ids), *range(tokenizer.vocab_size, model.vocab_size))
 
     @property
     def context(self) -> int:
@@ -72,8 +68,8 @@ class Engine:
         return Prefix(self.model, self._compute)
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Ids of a text to continue. Documents begin behind the end-of-text token, so a prompt does."""
-        return [self.tokenizer.eot_id, *self.tokenizer.encode(text)]
+        """Ids of a text to continue, with what the model has learned to stand before a text."""
+        return self.tokenizer.encode_prompt(text)
 
     def stream(
         self,
@@ -82,13 +78,18 @@ class Engine:
         *,
         prefix: Prefix | None = None,
         seeds: Sequence[int] = (),
+        replies: bool = False,
     ) -> Iterator[Piece]:
         """Continue prompts of any lengths side by side; each row is as if it were alone (Law 8).
 
-        `seeds`: of each row; unless given, row i draws by `config.seed + i`. Raises UserError if a prompt
-        leaves no room for a token.
+        `seeds`: of each row; unless given, row i draws by `config.seed + i`. `replies`: each text stands for
+        itself, rather than behind its prompt; then the space that some tokenizers put before a text is taken off.
+        Raises UserError if a prompt leaves no room for a token.
         """
-        rows = [_Row(i, config, self._room(prompt), self.tokenizer, self._ends) for i, prompt in enumerate(prompts)]
+        rows = [
+            _Row(i, config, self._room(prompt), self.tokenizer.stream(within=not replies), self._ends)
+            for i, prompt in enumerate(prompts)
+        ]
         seeds = seeds or [config.seed + i for i in range(len(rows))]
         sampler = Sampler(config, prompts, seeds, exempt=tuple(self._ends), banned=self._banned)
         decoder = Decoder(self.model, self._compute, prompts, config.max_new_tokens, prefix)
@@ -136,12 +137,12 @@ class _Row:
     """One row's text as it grows."""
 
     def __init__(
-        self, number: int, config: SamplingConfig, room: int, tokenizer: Tokenizer, ends: frozenset[int]
+        self, number: int, config: SamplingConfig, room: int, decoder: StreamDecoder, ends: frozenset[int]
     ) -> None:
         self.number = number
         self._most, self._room, self._ends = config.max_new_tokens, room, ends
         self._count = 0
-        self._decoder = tokenizer.stream()
+        self._decoder = decoder
         self._finder = StopFinder(config.stop)
 
     def accept(self, token: int) -> Piece:

@@ -11,7 +11,7 @@ from groundup.tokenizer.config import PAD
 CHATML = (Path(__file__).parent / "chatml.jinja").read_text(encoding="utf-8").rstrip("\n")
 """The chat template of new tokenizers."""
 
-_SOURCE, _TEMPLATE = "tokenizer.json", "chat_template.jinja"
+_SOURCE, _TEMPLATE, _CONFIG = "tokenizer.json", "chat_template.jinja", "tokenizer_config.json"
 
 
 def write_folder(folder: Path, source: str, chat_template: str, eos_token: str) -> None:
@@ -39,13 +39,14 @@ def write_folder(folder: Path, source: str, chat_template: str, eos_token: str) 
     write_text(folder / _SOURCE, source)
     write_text(folder / _TEMPLATE, chat_template)
     write_json(folder / "special_tokens_map.json", roles)
-    write_json(folder / "tokenizer_config.json", config)
+    write_json(folder / _CONFIG, config)
 
 
-def read_folder(folder: Path) -> tuple[str, str]:
-    """The tokenizer.json and the chat template of a folder. Raises UserError if one is missing or damaged."""
+def read_folder(folder: Path) -> tuple[str, str, str]:
+    """tokenizer.json, chat template and eos_token of a folder. Raises UserError if one is missing or damaged."""
     read_json(folder / _SOURCE)
+    eos_token = read_json(folder / _CONFIG)["eos_token"]
     template = folder / _TEMPLATE
     if not template.exists():
         raise UserError(f"{template} does not exist", "is this a tokenizer folder that groundup made?")
-    return (folder / _SOURCE).read_text(encoding="utf-8"), template.read_text(encoding="utf-8")
+    return (folder / _SOURCE).read_text(encoding="utf-8"), template.read_text(encoding="utf-8"), eos_token

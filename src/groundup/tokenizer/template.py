@@ -1,24 +1,28 @@
 """Chat templates: a conversation as text, in which what is said and what is trained on can be told apart."""
 
+import functools
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 import jinja2
 import jinja2.ext
+import jinja2.filters
 import jinja2.nodes
 import jinja2.parser
 import jinja2.runtime
 import jinja2.sandbox
 
 from groundup.core.errors import UserError
-from groundup.tokenizer.config import END_OF_TEXT, PAD
 from groundup.tokenizer.messages import Message, check_messages
+from groundup.tokenizer.said import CLOSE, OPEN, Said, mark_in, shown
 
-_CONTENT, _END_CONTENT, _TRAINED, _END_TRAINED = "[", "]", "{", "}"
+_TRAINED, _END_TRAINED = "{", "}"
 _MARK = "groundup_mark"
 _MARKER_BLOCK = re.compile(r"\{%([-+]?)\s*(?:end)?generation\s*([-+]?)%\}")
 
@@ -35,24 +39,23 @@ class Segment:
 
 
 class ChatTemplate:
-    """A Jinja2 chat template with Hugging Face's `{% generation %}` markers.
+    """A Jinja2 chat template, rendered as transformers does it: same options, functions and sandbox.
 
-    Rendered as transformers does it (same options, sandboxed: a template is somebody else's code). Raises
-    UserError if it is not valid Jinja2 or has no markers.
+    A template is somebody else's code. `names` are what it may name beside the messages: bos_token, eos_token and
+    so on. Raises UserError if it is not valid Jinja2.
     """
 
-    def __init__(self, source: str) -> None:
-        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=[_Generation, jinja2.ext.loopcontrols],
-        )
-        environment.filters["tojson"] = _to_json
+    def __init__(self, source: str, names: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._names = names
+        self.is_marked = bool(_MARKER_BLOCK.search(source))
         try:
-            self._template = environment.from_string(source, globals={"raise_exception": _raise_exception})
+            self._template = _Environment().from_string(source, globals=_FUNCTIONS)
         except jinja2.TemplateSyntaxError as error:
             raise UserError(f"chat template, line {error.lineno}: {error.message}", "correct it") from None
-        if not _MARKER_BLOCK.search(source):
+
+    def require_markers(self) -> None:
+        """Raise UserError unless the template marks with `{% generation %}` what is to be trained (Law 9)."""
+        if not self.is_marked:
             raise UserError(
                 "the chat template does not mark what the assistant says",
                 "put it between {% generation %} and {% endgeneration %}, the end-of-turn token included",
@@ -65,19 +68,17 @@ class ChatTemplate:
         """
         check_messages(messages)
         mark = f"\ue000{secrets.randbits(96):030d}"
-        guarded = [dict(message) | {"content": _Guarded(message["content"], mark)} for message in messages]
+        given = [dict(message) | {"content": Said(message["content"], mark)} for message in messages]
         try:
             text = self._template.render(
                 {_MARK: mark},
-                messages=guarded,
+                messages=given,
                 add_generation_prompt=add_generation_prompt,
                 tools=None,
                 documents=None,
-                bos_token="",
-                eos_token=END_OF_TEXT,
-                pad_token=PAD,
+                **self._names,
             )
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise UserError(f"the chat template refuses the conversation: {error}", "change one of them") from None
         return _segments(text, mark)
 
@@ -103,46 +104,34 @@ class _Generation(jinja2.ext.Extension):
         return f"{mark}{_TRAINED}{caller()}{mark}{_END_TRAINED}"
 
 
-class _Guarded(str):
-    """The content of a message between marks that nobody can guess. Stripping strips within the marks."""
+class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """Where templates run. What they do to strings that were said keeps its marks, or is said from end to end."""
 
-    _content: str
-    _mark: str
+    def __init__(self) -> None:
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols])
+        self.filters |= {"tojson": _to_json, "replace": _replace, "indent": _indent}
+        self.filters = {name: _guarded(plain) for name, plain in self.filters.items()}
 
-    def __new__(cls, content: str, mark: str) -> "_Guarded":
-        self = super().__new__(cls, f"{mark}{_CONTENT}{content}{mark}{_END_CONTENT}")
-        self._content, self._mark = content, mark
-        return self
+    def call(self, context: jinja2.runtime.Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call what a template calls; methods of plain strings do not ask for marks, so they get them shown."""
+        if type(getattr(function, "__self__", None)) is str and mark_in(args):
+            if function.__name__ == "join":
+                args = shown(args)
+            elif function.__name__ == "replace":
+                args = (args[0], *shown(args[1:]))
+        return super().call(context, function, *args, **kwargs)
 
-    def strip(self, chars: str | None = None, /) -> "_Guarded":
-        return _Guarded(self._content.strip(chars), self._mark)
 
-    def lstrip(self, chars: str | None = None, /) -> "_Guarded":
-        return _Guarded(self._content.lstrip(chars), self._mark)
+def _guarded(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)  # carries over what the filter is to be called with
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        found = plain(*args, **kwargs)
+        if isinstance(found, str) and not isinstance(found, Said):
+            mark = mark_in((*args, *kwargs.values()))
+            return Said(found, mark) if mark and mark not in found else found
+        return found
 
-    def rstrip(self, chars: str | None = None, /) -> "_Guarded":
-        return _Guarded(self._content.rstrip(chars), self._mark)
-
-    def startswith(
-        self,
-        prefix: str | tuple[str, ...],
-        start: SupportsIndex | None = None,
-        end: SupportsIndex | None = None,
-        /,
-    ) -> bool:
-        return self._content.startswith(prefix, start, end)
-
-    def endswith(
-        self,
-        suffix: str | tuple[str, ...],
-        start: SupportsIndex | None = None,
-        end: SupportsIndex | None = None,
-        /,
-    ) -> bool:
-        return self._content.endswith(suffix, start, end)
-
-    def __len__(self) -> int:
-        return len(self._content)
+    return guarded
 
 
 def _segments(text: str, mark: str) -> list[Segment]:
@@ -150,8 +139,8 @@ def _segments(text: str, mark: str) -> list[Segment]:
     found = []
     first, *rest = re.split(f"{mark}(.)", text, flags=re.DOTALL)
     for kind, piece in [("", first), *zip(rest[::2], rest[1::2], strict=True)]:
-        if kind in (_CONTENT, _END_CONTENT):
-            opens, was_open, is_content = kind == _CONTENT, is_content, kind == _CONTENT
+        if kind in (OPEN, CLOSE):
+            opens, was_open, is_content = kind == OPEN, is_content, kind == OPEN
         elif kind in (_TRAINED, _END_TRAINED):
             opens, was_open, trained = kind == _TRAINED, trained, kind == _TRAINED
         else:
@@ -165,9 +154,33 @@ def _segments(text: str, mark: str) -> list[Segment]:
     return found
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        shown(value), ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def _replace(text: str, old: str, new: str, count: int = -1) -> str:
+    return (text if isinstance(text, str) else str(text)).replace(old, new, count)
+
+
+def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    return jinja2.filters.do_indent(str(text), width, first, blank)
 
 
 def _raise_exception(message: str) -> None:
     raise jinja2.TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+_FUNCTIONS = {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
+"""What templates call by name, beside Jinja2's own."""
