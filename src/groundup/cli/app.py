@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from typing import NoReturn
 
 import cyclopts
@@ -17,9 +18,13 @@ COMMANDS = {
     "new": "Look at your text and this machine, and write a recipe that fits a stated time.",
     "build": "Build a recipe: raw text in, a model that you can talk to out.",
     "show": "Show the stages, lineage, sizes and scores of a run.",
+    "params": "Count a model's parameters, operations and memory, without making it.",
     "report": "Write report.html for a run.",
     "generate": "Continue a prompt.",
     "chat": "Talk to a model.",
+    "import": "Read a model of another program: a folder of Hugging Face, a .gguf file, hf:ORG/NAME.",
+    "export": "Write a model for other programs, read back and compared before it is kept.",
+    "coordinates": "Show how large activations are over widths, with and without muP.",
     "show-mask": "Show a conversation with the tokens that are trained in color.",
 }
 
@@ -37,7 +42,7 @@ def make_app() -> cyclopts.App:
         print_error=False,
     )
     for name, help_text in COMMANDS.items():
-        module = name.replace("-", "_")
+        module = name.replace("-", "_") + ("_" if iskeyword(name) else "")
         app.command(f"groundup.cli.{module}:{module}", name=name, help=help_text)
     return app
 

@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -16,7 +15,7 @@ from groundup.core.progress import Reporter
 if TYPE_CHECKING:
     from groundup.generate.conversation import Conversation
     from groundup.generate.engine import Engine, Piece
-    from groundup.pipeline.run import TrainedRun
+    from groundup.pipeline.open_model import OpenedModel
 
 _NOTES = {
     "length": "cut at {0} tokens; /max N allows more",
@@ -25,7 +24,7 @@ _NOTES = {
 
 
 def chat(
-    run: Path,
+    run: str,
     *,
     message: Annotated[tuple[str, ...], Parameter(allow_leading_hyphen=True)] = (),
     system: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
@@ -39,7 +38,7 @@ def chat(
     Parameters
     ----------
     run
-        Folder of a run whose model was taught to answer.
+        Folder of a run whose model was taught to answer, an imported folder, a folder of Hugging Face, or a .gguf file.
     message
         Say this, print the reply and leave; several are said one after the other.
     system
@@ -48,28 +47,28 @@ def chat(
         With --message: print the last reply and the conversation as one line of JSON.
     """
     from groundup.generate.conversation import Conversation
-    from groundup.pipeline.run import load_run
+    from groundup.pipeline.open_model import open_model
 
     if json and not message:
         raise UserError("--json needs something to say", "add --message TEXT")
-    trained = load_run(run)
-    conversation = Conversation(chat_engine(trained), sampling, system)
+    opened = open_model(run)
+    conversation = Conversation(chat_engine(opened), sampling, system)
     if message:
         return say(conversation, message, show=not json)
-    talk(conversation, str(trained.folder))
+    talk(conversation, opened.source)
     return {}
 
 
-def chat_engine(trained: "TrainedRun") -> "Engine":
-    """An engine for the model of a run. Raises UserError if it was not taught to answer."""
+def chat_engine(opened: "OpenedModel") -> "Engine":
+    """An engine for the model. Raises UserError if it was not taught to answer."""
     from groundup.generate.engine import Engine
 
-    if not trained.is_chat:
+    if not opened.is_chat:
         raise UserError(
-            f"the model in {trained.folder} continues text and was not taught to answer",
-            f"use `groundup generate {trained.folder}`, or add an [sft] table to its recipe and build",
+            f"the model in {opened.source} continues text and was not taught to answer",
+            f"use `groundup generate {opened.source}`, or add an [sft] table to its recipe and build",
         )
-    return Engine(trained.model, trained.tokenizer, trained.compute)
+    return Engine(opened.model, opened.tokenizer, opened.compute)
 
 
 def say(conversation: "Conversation", messages: tuple[str, ...], *, show: bool) -> dict:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def generate(
-    run: Path,
+    run: str,
     *,
     prompt: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
     sampling: SamplingFlags = DEFAULT,
@@ -27,7 +26,7 @@ def generate(
     Parameters
     ----------
     run
-        Folder of a run.
+        Folder of a run, an imported folder, a folder of Hugging Face, or a .gguf file.
     prompt
         Text to continue; - reads it from stdin, less the last line break. Empty: begin a new document.
     stage
@@ -36,11 +35,11 @@ def generate(
         Print the result as one line of JSON, instead of the text as it comes.
     """
     from groundup.generate.engine import Engine
-    from groundup.pipeline.run import load_run
+    from groundup.pipeline.open_model import open_model
 
     text = sys.stdin.read().removesuffix("\n") if prompt == "-" else prompt
-    trained = load_run(run, stage)
-    engine = Engine(trained.model, trained.tokenizer, trained.compute)
+    opened = open_model(run, stage)
+    engine = Engine(opened.model, opened.tokenizer, opened.compute)
     return continue_prompt(engine, text, sampling, show=not json)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from groundup.model.language_model import LanguageModel
-from groundup.tokenizer.tokenizer import Tokenizer
+from groundup.tokenizer.base import BaseTokenizer
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class Loaded:
     """A model of another program as one of ours, in fp32 on the CPU."""
 
     model: LanguageModel
-    tokenizer: Tokenizer
+    tokenizer: BaseTokenizer
     family: str
     """The architecture as its format names it: `model_type`, or `general.architecture`."""
     dtype: str

@@ -11,6 +11,7 @@ from groundup.model.attention.latent import LatentAttention
 from groundup.model.attention.mask import LayerCache, Sight
 from groundup.model.config import ModelConfig
 from groundup.model.feedforward import FeedForward
+from groundup.model.moe.mixture import Mixture
 from groundup.model.norm import make_norm
 from groundup.model.position.scheme import Position
 
@@ -83,9 +84,7 @@ def make_block(config: ModelConfig, layer: int, position: Position) -> Block:
     return _BLOCKS[config.residual](config, layer, position)
 
 
-def _make_feedforward(config: ModelConfig, layer: int) -> nn.Module:
+def _make_feedforward(config: ModelConfig, layer: int) -> FeedForward | Mixture:
     if config.has_experts(layer):
-        from groundup.model.moe.mixture import Mixture
-
         return Mixture(config)
     return FeedForward(config.d_model, config.ff_width, config.feedforward, bias=config.feedforward_bias)

@@ -1,9 +1,7 @@
 """A finished run, opened to use its model."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from groundup.core.device import Compute, choose_compute
 from groundup.core.errors import UserError
 from groundup.core.progress import Reporter
 from groundup.model.language_model import LanguageModel
@@ -15,26 +13,10 @@ MODEL_STAGES = ("sft", "pretrain")
 """Stages whose artifacts hold a model, the one to talk to first."""
 
 
-@dataclass(frozen=True)
-class TrainedRun:
-    """A model with its tokenizer, ready to write."""
+def load_run(run: Path, stage: str | None = None) -> tuple[LanguageModel, Tokenizer, str]:
+    """The model of a run, that of `stage` or the latest; its tokenizer; and the stage that made it.
 
-    folder: Path
-    stage: str
-    model: LanguageModel
-    tokenizer: Tokenizer
-    compute: Compute
-
-    @property
-    def is_chat(self) -> bool:
-        """Whether the model was taught to answer."""
-        return self.stage == "sft"
-
-
-def load_run(run: Path, stage: str | None = None) -> TrainedRun:
-    """Open the model of a run: that of `stage`, or the latest. Files are checked against their checksums.
-
-    Raises UserError if there is no finished model, or a file of it is damaged.
+    Files are checked against their checksums. Raises UserError if there is no finished model, or a file is damaged.
     """
     require_run(run)
     artifact = _model_artifact(run, stage)
@@ -44,10 +26,7 @@ def load_run(run: Path, stage: str | None = None) -> TrainedRun:
     for part in (artifact, tokenizer_artifact):
         part.verify()
     tokenizer = Tokenizer.load(tokenizer_artifact.folder, Reporter())
-    model = load_model(artifact.folder, tokenizer.hash)
-    # One token at a time is bound by reading weights and by overhead, where autocast only adds work.
-    compute = choose_compute("auto", "fp32")
-    return TrainedRun(run, artifact.manifest.stage, model.to(compute.device).eval(), tokenizer, compute)
+    return load_model(artifact.folder, tokenizer.hash), tokenizer, artifact.manifest.stage
 
 
 def _model_artifact(run: Path, stage: str | None) -> Artifact:
