@@ -1,7 +1,12 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from groundup.core.errors import UserError
+from groundup.model.preset import load_preset
 from groundup.pipeline.load import load_recipe, parse_overrides
+from groundup.pipeline.recipe import Recipe
 
 
 def mistakes(path, text):
@@ -93,3 +98,66 @@ def test_paths_are_relative_to_the_recipe(tmp_path, monkeypatch):
     sources = load_recipe(path).data.sources
     assert [source.path for source in sources] == [str(tmp_path / "sub" / "text"), "hf:org/name"]
     assert load_recipe(path, ["--tokenizer.path", "t.json"]).tokenizer.path == str(tmp_path / "t.json")
+
+
+SHAKESPEARE = Path(__file__).parents[2] / "recipes" / "shakespeare.toml"
+REST = '\n[[data.sources]]\npath = "a"\n[pretrain]\nsteps = 1\n'
+
+
+def test_a_model_may_be_given_by_the_name_of_a_preset(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('name = "x"\nmodel = "gpt2"' + REST)
+    assert load_recipe(path).model == load_preset("gpt2").config
+    assert load_recipe(path, ["--model.n_layers", "3"]).model.n_layers == 3
+
+
+def test_keys_of_the_table_win_over_its_preset(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('name = "x"\n[model]\npreset = "mixtral-8x7b"\nn_layers = 2\nmoe.n_experts = 4' + REST)
+    model = load_recipe(path).model
+    assert (model.n_layers, model.d_model, model.moe.n_experts, model.moe.top_k) == (2, 4096, 4, 2)
+
+
+def test_a_preset_on_the_command_line_takes_the_place_of_the_table():
+    recipe = load_recipe(SHAKESPEARE, ["--model.n_layers", "3", "--model", "gpt2"])
+    assert recipe.model == load_preset("gpt2").config.model_copy(update={"n_layers": 3})
+    assert recipe.tokenizer == load_recipe(SHAKESPEARE).tokenizer
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_a_recurrent_preset_on_the_command_line_changes_nothing_else(kind):
+    plain = load_recipe(SHAKESPEARE)
+    assert load_recipe(SHAKESPEARE, ["--model", kind]) == plain.model_copy(
+        update={"model": plain.model.model_copy(update={"kind": kind})}
+    )
+
+
+def test_what_is_kept_of_a_recipe_has_the_keys_of_its_preset(tmp_path):
+    recipe = load_recipe(SHAKESPEARE, ["--model", "deepseek-v3"])
+    kept = json.dumps(recipe.model_dump(mode="json"))
+    assert '"kv_rank": 512' in kept and "deepseek" not in kept
+    assert Recipe.model_validate_json(kept) == recipe
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ('model = "gpt-2"', "2:1: model.preset: no preset is called 'gpt-2'; did you mean 'gpt2'?"),
+        ('[model]\npreset = "gpt-2"', "3:1: model.preset: no preset is called 'gpt-2'; did you mean 'gpt2'?"),
+        ("[model]\npreset = 7", "3:1: model.preset: no preset is called 7"),
+        ('[model]\nprest = "gpt2"', "3:1: model.prest: unknown key; did you mean 'preset'?"),
+        ('[model]\npreset = "gpt2"\nn_layer = 3', "4:1: model.n_layer: unknown key; did you mean 'n_layers'?"),
+        ('[model]\npreset = "gpt2"\nn_heads = 5', "2:2: model: d_model 768 is not a multiple of n_heads 5"),
+    ],
+)
+def test_a_mistake_in_a_preset_or_beside_it_is_told_in_its_place(tmp_path, model, told):
+    path = tmp_path / "r.toml"
+    found = mistakes(path, f'name = "x"\n{model}{REST}')
+    assert len(found) == 1 and found[0].startswith(f"{path}:{told}")
+
+
+@pytest.mark.parametrize("words", [["--model", "gpt-2"], ["--model", "gpt-2", "--model.n_layers", "2"]])
+def test_an_unknown_preset_on_the_command_line_is_told_as_such(words):
+    with pytest.raises(UserError) as error:
+        load_recipe(SHAKESPEARE, words)
+    assert error.value.message == "command line: --model: no preset is called 'gpt-2'; did you mean 'gpt2'?"

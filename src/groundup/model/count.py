@@ -28,7 +28,7 @@ class Parts:
     """Experts to choose from."""
     router: int
     """What chooses, its balancing bias included."""
-    recurrent: int
+    cell: int
     """Recurrent cells."""
     norms: int
     """Norms between the parts."""
@@ -95,7 +95,7 @@ def count_parameters(config: ModelConfig, vocab_size: int) -> Counts:
         feedforward=(layers - sparse) * _dense(config, config.ff_width).total + sparse * shared,
         experts=sparse * experts,
         router=sparse * router,
-        recurrent=0,
+        cell=0,
         norms=(layers * _norms_of_block(config) + (config.residual != "post")) * _norm(config),
         head=head,
         predictors=predictors * _predictor(config).total,

@@ -44,6 +44,10 @@ def _resolve_preset(table: Any) -> Any:
         raise PydanticCustomError(UNKNOWN_PRESET, "{told}", {"told": error.message}) from error
 
 
+ModelTable = Annotated[ModelConfig, BeforeValidator(_resolve_preset)]
+"""A `[model]` table, in which a preset may be named."""
+
+
 class Recipe(Config):
     """Everything that makes a model, from its text to its scores."""
 
@@ -55,7 +59,7 @@ class Recipe(Config):
     """Text: where it comes from, what is dropped, what is held out."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     """The vocabulary."""
-    model: Annotated[ModelConfig, BeforeValidator(_resolve_preset)] = ModelConfig()
+    model: ModelTable = ModelConfig()
     """The architecture: the keys below, or a preset (models.md). `model = "gpt2"` at the top is all of GPT-2 but for
     its vocabulary, which is the recipe's own; in this table, `preset = "gpt2"` fills in what the other keys do not say.
     On a command line, `--model NAME` puts a preset in the place of this table; rnn, lstm and gru, which have no sizes,
