@@ -55,7 +55,7 @@ class ForeignTokenizer(BaseTokenizer):
         turn_ends = (self.token_ids.get(token) for token in _TURN_ENDS if token in self.chat_template)
         ends = (self.eos_id, *model_ends, *turn_ends)
         self._end_ids = frozenset(token for token in ends if token is not None)
-        self._prompt_prefix = self._prefix(library)
+        self._prompt_prefix = _prefix(library)
 
     @classmethod
     def load(cls, folder: Path) -> "ForeignTokenizer":
@@ -84,7 +84,7 @@ class ForeignTokenizer(BaseTokenizer):
 
     @property
     def prompt_prefix(self) -> tuple[int, ...]:
-        """What `transformers` puts before a text: the post-processor's tokens, or those that the config asks for."""
+        """What tokenizer.json's post-processor puts before a text; as in `transformers` 5, it alone decides."""
         return self._prompt_prefix
 
     @property
@@ -112,13 +112,6 @@ class ForeignTokenizer(BaseTokenizer):
     def _renamed(self) -> RenamedSpecials:
         return RenamedSpecials(self._spec, self.special_ids)
 
-    def _prefix(self, library: tokenizers.Tokenizer) -> tuple[int, ...]:
-        if "add_bos_token" in self._config or "add_eos_token" in self._config:
-            return (self.bos_id,) if self._config.get("add_bos_token") and self.bos_id is not None else ()
-        bare, framed = (library.encode("a", add_special_tokens=special).ids for special in (False, True))
-        starts = [i for i in range(len(framed)) if framed[i : i + len(bare)] == bare]
-        return tuple(framed[: starts[0]]) if bare and starts else ()
-
 
 def _present(folder: Path) -> list[str]:
     return [name for name in (*FILES, *_MODEL_FILES) if (folder / name).is_file()]
@@ -140,6 +133,12 @@ def _library(files: Mapping[str, bytes]) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_buffer(files[SOURCE])
     except Exception as error:  # the library raises bare Exception for every mistake in a file
         raise UserError(f"{SOURCE} is not a tokenizer: {error}", "copy it again") from None
+
+
+def _prefix(library: tokenizers.Tokenizer) -> tuple[int, ...]:
+    bare, framed = (library.encode("a", add_special_tokens=special).ids for special in (False, True))
+    starts = [i for i in range(len(framed)) if framed[i : i + len(bare)] == bare]
+    return tuple(framed[: starts[0]]) if bare and starts else ()
 
 
 def _chat_template(files: Mapping[str, bytes], config: dict[str, Any]) -> str:

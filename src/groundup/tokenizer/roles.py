@@ -5,7 +5,7 @@ from typing import Any
 
 import tokenizers
 
-ROLES = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """Roles of tokens, as Hugging Face names them."""
 
 
@@ -34,8 +34,8 @@ def special_tokens_to_add(
     described = config.get("added_tokens_decoder") or {}
     wanted = [_added(token) for _, token in sorted(described.items(), key=lambda item: int(item[0]))]
     extra = [*(config.get("additional_special_tokens") or ()), *_values(config.get("extra_special_tokens") or ())]
-    wanted += [tokenizers.AddedToken(_content(token), special=True, normalized=False) for token in extra]
-    wanted += [tokenizers.AddedToken(token, special=True, normalized=False) for token in roles.values()]
+    named = (*(roles[role] for role in ROLES if role in roles), *map(_content, extra))
+    wanted += [tokenizers.AddedToken(token, special=True, normalized=False) for token in named]
     return [token for token in wanted if token.content not in known]
 
 
