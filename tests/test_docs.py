@@ -3,11 +3,14 @@
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from groundup.cli.app import make_app
+from groundup.model.config import ModelConfig
+from groundup.model.preset import load_preset, resolve_preset
 from groundup.pipeline.load import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -30,9 +33,39 @@ def commands(page: Path) -> list[list[str]]:
 ALL_COMMANDS = [(page.name, words) for page in PAGES for words in commands(page)]
 
 
-def test_the_page_of_all_keys_is_what_the_schema_says():
-    page = runpy.run_path(str(ROOT / "tools/write_docs.py"))["recipe_page"]()
-    assert (ROOT / "docs/recipe.md").read_text(encoding="utf-8") == page, "run: python tools/write_docs.py"
+PAGES_FROM_CODE = runpy.run_path(str(ROOT / "tools/write_docs.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("name", PAGES_FROM_CODE)
+def test_a_page_that_is_made_from_the_code_says_what_the_code_says(name: str):
+    page = PAGES_FROM_CODE[name]()
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == page, "run: python tools/write_docs.py"
+
+
+STEPS = re.findall(
+    r"<!-- from (\S+) to (\S+) -->\n```toml\n(.*?)```", (ROOT / "docs/models.md").read_text(encoding="utf-8"), re.DOTALL
+)
+NOT_SHOWN = {
+    "n_layers",
+    "d_model",
+    "n_heads",
+    "head_dim",
+    "d_ff",
+    "max_seq_len",
+    "init",
+    "init_std",
+    "zero_init_output",
+}
+
+
+@pytest.mark.parametrize(("before", "after", "lines"), STEPS, ids=lambda value: value.partition("\n")[0])
+def test_the_lines_between_two_models_turn_one_into_the_other(before: str, after: str, lines: str):
+    wanted = load_preset(after)
+    not_shown = {key: value for key, value in wanted.table.items() if key in NOT_SHOWN}
+    left_out = re.findall(r"^# no (\w+)$", lines, re.MULTILINE)
+    made = resolve_preset({"preset": before, **tomllib.loads(lines)})
+    made = {key: value for key, value in made.items() if key not in {*left_out, *NOT_SHOWN}}
+    assert ModelConfig.model_validate(made | not_shown) == wanted.config
 
 
 def test_the_readme_shows_commands():

@@ -1,7 +1,9 @@
-"""Write docs/recipe.md from the schema of recipes, so that help and docs cannot differ from the code."""
+"""Write docs/recipe.md from the schema of recipes, and what docs/models.md says of presets from their files, so that
+help and docs cannot differ from the code."""
 
 import inspect
 import json
+import re
 import sys
 import types
 import typing
@@ -12,9 +14,12 @@ from typing import Any, Literal
 from pydantic.fields import FieldInfo
 
 from groundup.core.config import Config
+from groundup.model.config import ModelConfig
+from groundup.model.count import count_parameters
+from groundup.model.preset import Preset, load_preset, preset_names
 from groundup.pipeline.recipe import Recipe
 
-PAGE = Path(__file__).parents[1] / "docs/recipe.md"
+DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# The recipe: every key
 
 <!-- Written by `python tools/write_docs.py` from the schema; change the docstrings there, not this page. -->
@@ -104,14 +109,93 @@ def _table_of(annotation: Any) -> type[Config] | None:
     return next(filter(None, map(_table_of, typing.get_args(annotation))), None)
 
 
+SIZES = ("n_layers", "d_model", "n_heads", "head_dim", "d_ff", "max_seq_len")
+BEGINNINGS = ("init", "init_std", "zero_init_output")
+TABLE = re.compile(r"(<!-- presets: [^\n]*-->\n).*?(<!-- end -->\n)", re.DOTALL)
+STEP = re.compile(r"(<!-- from (\S+) to (\S+) -->\n)(?:```toml\n.*?```\n)?", re.DOTALL)
+"""Places on the page of models that this program writes."""
+
+
+def models_page() -> str:
+    """The page of models as Markdown: as it is, with its tables and blocks of differences made anew."""
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    page = TABLE.sub(lambda found: found[1] + "".join(_preset_lines()) + found[2], page)
+    return STEP.sub(lambda found: found[1] + _difference(load_preset(found[2]), load_preset(found[3])), page)
+
+
+def _preset_lines() -> Iterator[str]:
+    yield "\n| preset | parameters | active | layers | width | heads (of keys) | context | parts |\n"
+    yield "|---|--:|--:|--:|--:|--:|--:|---|\n"
+    for preset in map(load_preset, preset_names()):
+        config, counts = preset.config, count_parameters(preset.config, preset.vocab_size)
+        total = f"{counts.total:,}"
+        if not preset.is_whole:
+            yield f"| `{preset.name}` | of its sizes | | | | | | {config.kind} cells |\n"
+            continue
+        active = f"{counts.active:,}" if counts.active != counts.total else ""
+        heads = f"{config.n_heads}" + (f" ({config.kv_heads})" if config.kv_heads != config.n_heads else "")
+        cells = (f"`{preset.name}`", total, active, f"{config.n_layers}", f"{config.d_model:,}", heads)
+        yield "| " + " | ".join((*cells, f"{config.max_seq_len:,}", ", ".join(_parts(config)))) + " |\n"
+    yield "\n"
+
+
+def _parts(config: ModelConfig) -> Iterator[str]:
+    """What a model is made of, in the names of its config."""
+    yield config.position + (f" ({config.rope_scaling.method})" if config.rope_scaling else "")
+    if config.latent:
+        yield "latent attention"
+    if config.window:
+        yield f"window {config.window} ({config.window_pattern})"
+    if config.qk_norm:
+        yield "qk_norm"
+    if config.attention_bias:
+        yield "biases" if config.feedforward_bias else "attention_bias"
+    if config.moe:
+        shared = f" + {config.moe.n_shared} shared" if config.moe.n_shared else ""
+        yield f"{config.moe.top_k} of {config.moe.n_experts} experts{shared}"
+    yield from (config.feedforward, config.norm + ("" if config.residual == "pre" else f" ({config.residual})"))
+
+
+def _difference(before: Preset, after: Preset) -> str:
+    """The lines of `[model]` that turn one model into the other, but for sizes and initialization."""
+    was, now = (_flat(preset.config.model_dump()) for preset in (before, after))
+    written = _flat(after.table)
+    lines = []
+    for key in (*now, *(key for key in was if key not in now)):
+        table = key.partition(".")[0]
+        if key in (*SIZES, *BEGINNINGS) or was.get(key) == now.get(key):
+            continue
+        if now.get(key) is None:
+            lines.append(f"# no {table}")
+        elif key in written or was.get(key) is not None:  # not what a table that is new leaves at its default
+            lines.append(f"{key} = {json.dumps(now[key])}")
+    return "```toml\n" + "".join(f"{line}\n" for line in dict.fromkeys(lines)) + "```\n"
+
+
+def _flat(values: typing.Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Keys of tables inside as `table.key`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, dict)
+        found |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found
+
+
+PAGES = {"recipe.md": recipe_page, "models.md": models_page}
+
+
 def main() -> int:
-    """Write the page; with --check, only say whether it is up to date."""
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(recipe_page(), encoding="utf-8")
-        return 0
-    fresh = PAGE.exists() and PAGE.read_text(encoding="utf-8") == recipe_page()
-    print(f"{PAGE} is " + ("up to date" if fresh else "stale: run python tools/write_docs.py"))
-    return 0 if fresh else 1
+    """Write the pages; with --check, only say whether they are up to date."""
+    stale = False
+    for name, write in PAGES.items():
+        path, text = DOCS / name, write()
+        fresh = path.exists() and path.read_text(encoding="utf-8") == text
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        else:
+            print(f"{path} is " + ("up to date" if fresh else "stale: run python tools/write_docs.py"))
+            stale |= not fresh
+    return int(stale)
 
 
 if __name__ == "__main__":

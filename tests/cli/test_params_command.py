@@ -1,10 +1,11 @@
+import json
 import subprocess
 import sys
 import time
 
 import pytest
 
-from groundup.model.preset import preset_names
+from groundup.model.preset import load_preset, preset_names
 from tiny_project import call_groundup, run_groundup, write_project
 
 PRESET = """
@@ -75,6 +76,14 @@ def test_a_recipe_a_preset_of_ones_own_and_a_run_are_counted(capsys, tmp_path, p
     assert counted["total"] == gpt2["total"] - 10 * 7_087_872 - 49_257 * 768
 
 
+def test_a_folder_of_hugging_face_is_counted_without_its_weights(capsys, tmp_path):
+    from groundup.interop.hugging_face.families import FAMILIES
+
+    written = FAMILIES["mixtral"].write(load_preset("mixtral-8x7b").config, 32_000)
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    assert call_groundup(capsys, "params", tmp_path, "--json").json["active"] == 12_879_925_248
+
+
 def test_a_run_that_has_no_model_yet_is_counted_by_its_recipe(capsys, tmp_path, project):
     kept = tmp_path / "run"
     kept.mkdir()
@@ -95,8 +104,12 @@ def test_what_cannot_be_counted_is_told(capsys, tmp_path):
     assert "does not exist" in mistake(capsys, tmp_path / "none.toml")["error"]
     assert mistake(capsys, "gpt2", "--dtype", "int8")["hint"] == "choose one of bf16, fp16, fp32"
     assert "is not a length" in mistake(capsys, "gpt2", "--seq-len", "0")["error"]
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    assert "groundup import" in mistake(capsys, tmp_path)["hint"]
+    assert "is no number of tokens" in mistake(capsys, "gpt2", "--vocab-size", "0")["error"]
+    (tmp_path / "model.gguf").write_bytes(b"GGUF\xff")
+    assert mistake(capsys, tmp_path / "model.gguf")["error"] == f"{tmp_path / 'model.gguf'} is no TOML file"
+    assert mistake(capsys, tmp_path / "there")["error"] == f"{tmp_path / 'there'} does not exist"
+    (tmp_path / "config.json").write_text('{"model_type": "lama"}')
+    assert "the nearest is 'llama'" in mistake(capsys, tmp_path)["error"]
     for broken in ("[]", '{"model": {"n_layers": "two"}, "vocab_size": 9}', '{"model": {}}'):
         (tmp_path / "config.json").write_text(broken)
         assert "does not describe a model" in mistake(capsys, tmp_path)["error"]

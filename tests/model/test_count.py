@@ -147,8 +147,10 @@ def test_operations_of_what_predicts_ahead_are_of_training_alone():
 @pytest.mark.parametrize(("kind", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
 def test_operations_of_recurrent_cells_do_not_grow_with_the_sequence(kind, gates):
     config = ModelConfig(kind=kind, n_layers=2, d_model=64)
-    assert flops_per_token(config, 500, 64) == flops_per_token(config, 500, 4096) == 6 * (
-        500 * 64 + 2 * gates * 2 * 64 * 64
+    assert (
+        flops_per_token(config, 500, 64)
+        == flops_per_token(config, 500, 4096)
+        == 6 * (500 * 64 + 2 * gates * 2 * 64 * 64)
     )
 
 

@@ -14,8 +14,8 @@ def params(
     Parameters
     ----------
     model
-        A preset, a recipe.toml, a preset of your own in TOML, or the folder of a run or of an imported model.
-        Without one, all presets are listed.
+        A preset, a recipe.toml, a preset of your own in TOML, or the folder of a run, of an imported model or of
+        Hugging Face. Without one, all presets are listed.
     seq_len
         Tokens of the sequence in which a token is worked on; the longest of the model by default.
     vocab_size

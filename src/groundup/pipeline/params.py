@@ -33,7 +33,7 @@ CACHED = ("bf16", "fp16", "fp32")
 """Types of a cache."""
 _MODELS = ("config.json", "sft/config.json", "pretrain/config.json")
 """Where a folder may describe a model, the one to talk to first."""
-_HINT = "give a preset, a TOML file, or the folder of a run or of an imported model"
+_HINT = "give a preset, a TOML file, or the folder of a run, of an imported model or of Hugging Face"
 
 _Schema = TypeVar("_Schema", bound=Config)
 
@@ -62,20 +62,22 @@ def find_model(source: str, vocab_size: int | None = None) -> NamedModel:
 
     `vocab_size` takes the place of its own. Raises UserError if there is no such thing, with the nearest preset.
     """
+    if vocab_size is not None and vocab_size < 1:
+        raise UserError(f"--vocab-size {vocab_size} is no number of tokens", "give at least 1")
     path = Path(source)
-    if source not in preset_names() and path.is_dir():
-        name, (config, own) = path.resolve().name, _read_folder(path)
-    elif source not in preset_names() and (path.exists() or path.suffix == ".toml"):
-        name, (config, own) = path.stem, _read_toml(path)
-    else:
+    is_path = path.exists() or path.suffix == ".toml" or len(path.parts) > 1
+    if source in preset_names() or not is_path:
         preset = load_preset(source)
         return NamedModel(source, preset.about, preset.config, vocab_size or preset.vocab_size)
+    name, (config, own) = (path.resolve().name, _read_folder(path)) if path.is_dir() else (path.stem, _read_toml(path))
     if not (size := vocab_size or own):
         raise UserError(f"{source} has a vocabulary that is not read yet", "say how large it is with --vocab-size")
     return NamedModel(name, "", config, size)
 
 
 def _read_toml(path: Path) -> tuple[ModelConfig, int | None]:
+    if path.exists() and path.suffix != ".toml":
+        raise UserError(f"{path} is no TOML file", _HINT)
     source, values = read_toml(path, _HINT)
     if "vocab_size" in values:
         preset = validate(PresetFile, values, path, source)
@@ -93,7 +95,9 @@ def _read_folder(folder: Path) -> tuple[ModelConfig, int | None]:
         found = read_json(path)
         found = found if isinstance(found, dict) else {}
         if "model_type" in found:
-            raise UserError(f"{folder} is a folder of Hugging Face", "read it with `groundup import` first")
+            from groundup.interop.hugging_face.families import family_of  # which needs torch
+
+            return family_of(found, str(path)).read(found, str(path))
         stored = _stored(PresetFile, {key: found.get(key) for key in PresetFile.model_fields}, path)
         return stored.model, stored.vocab_size
     if (folder / "recipe.json").exists():

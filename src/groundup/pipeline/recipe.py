@@ -60,7 +60,7 @@ class Recipe(Config):
     tokenizer: TokenizerConfig = TokenizerConfig()
     """The vocabulary."""
     model: ModelTable = ModelConfig()
-    """The architecture: the keys below, or a preset (models.md). `model = "gpt2"` at the top is all of GPT-2 but for
+    """The architecture: the keys below, or a [preset](models.md). `model = "gpt2"` at the top is all of GPT-2 but for
     its vocabulary, which is the recipe's own; in this table, `preset = "gpt2"` fills in what the other keys do not say.
     On a command line, `--model NAME` puts a preset in the place of this table; rnn, lstm and gru, which have no sizes,
     keep those of the table, and all else that it says."""
