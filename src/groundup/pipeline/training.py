@@ -17,6 +17,7 @@ from groundup.evaluate.bits_per_byte import held_out_score
 from groundup.generate.sample import sample_text
 from groundup.model.count import count_parameters, flops_per_token
 from groundup.model.language_model import LanguageModel
+from groundup.model.mup import learning_rate_factors
 from groundup.model.store import save_model
 from groundup.objective.next_token import NextToken
 from groundup.optim.optimizer import Optimizer
@@ -71,7 +72,8 @@ def train_model(context: Context, model: LanguageModel, lesson: Lesson, tokenize
     compute = choose_compute(config.device, config.precision)
     model.to(compute.device)
     objective = NextToken(token_bytes(tokenizer))
-    stepper = Stepper(model, objective, Optimizer(model, config), compute)
+    factors = learning_rate_factors(model, orthogonalized=config.optimizer == "muon")
+    stepper = Stepper(model, objective, Optimizer(model, config, factors), compute)
 
     def evaluate() -> dict[str, float]:
         score = held_out_score(model, objective, lesson.validation, compute, config.evaluation_rows)
