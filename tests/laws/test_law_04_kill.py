@@ -7,16 +7,31 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from groundup.core.files import replace_folder
+from groundup.model.parts import MoeConfig
+from groundup.model.store import load_weights, weights
+from groundup.optim.config import OptimConfig
+from groundup.optim.optimizer import Optimizer
+from groundup.train.checkpoint import Checkpoint, CheckpointFolder
+from groundup.train.step import Stepper
 from tiny_project import STAGES, call_groundup, write_project
 
 KILL = Path(__file__).parents[2] / "bench" / "kill.py"
 
 
-def killed_builds(folder, kills, seed, *, sft):
+EXPERTS = """
+[model.moe]
+n_experts = 4
+d_expert = 32
+"""
+
+
+def killed_builds(folder, kills, seed, *, sft, more=""):
     steps = ("--pretrain.steps", "120", "--pretrain.checkpoint_seconds", "0.1")
     recipe = write_project(folder, sft=sft)
+    recipe.write_text(recipe.read_text() + more)
     command = [sys.executable, KILL, recipe, "--kills", str(kills), "--seed", str(seed), *steps]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -37,6 +52,42 @@ def test_a_build_that_was_killed_seven_times_ends_with_the_same_bytes_and_losses
     assert found["identical"] == {"artifacts": True, "weights": True, "losses": True}
     assert found["kills"] >= 5
     assert set(found["weights"]) == {"pretrain", "sft"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("balance", ["loss", "bias"])
+def test_so_does_one_of_experts(tmp_path, balance):
+    found = killed_builds(tmp_path, kills=3, seed=4, sft=False, more=f'{EXPERTS}balance = "{balance}"\n')
+    assert found["identical"] == {"artifacts": True, "weights": True, "losses": True}
+    assert found["kills"] >= 1
+
+
+@pytest.mark.parametrize("balance", ["loss", "bias"])
+def test_what_balances_experts_goes_on_from_a_checkpoint_to_the_bit(
+    balance, make_model, objective, fp32, batches, tmp_path
+):
+    def stepper():
+        model = make_model(moe=MoeConfig(n_experts=4, d_expert=32, balance=balance))
+        return Stepper(model, objective, Optimizer(model, OptimConfig()), fp32)
+
+    whole, first, second = stepper(), stepper(), stepper()
+    results = [whole.update(batches, step, 1e-2, 4, seed=0) for step in range(4)]
+    for step in range(2):
+        first.update(batches, step, 1e-2, 4, seed=0)
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(Checkpoint(2, 0.0, weights(first.model), first.optimizer.state()))
+    stored = folder.latest()
+    assert stored is not None
+    load_weights(second.model, stored.model)
+    second.optimizer.load_state(stored.optimizer)
+    again = [second.update(batches, step, 1e-2, 4, seed=0) for step in (2, 3)]
+    assert [(r.loss, r.auxiliary_loss, r.experts) for r in again] == [
+        (r.loss, r.auxiliary_loss, r.experts) for r in results[2:]
+    ]
+    found, expected = weights(second.model), weights(whole.model)
+    assert any("router" in name and tensor.dim() == 1 for name, tensor in expected.items())
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor)
 
 
 def hashes(run):
