@@ -3,21 +3,24 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from groundup.model.build import build_model
 from groundup.model.config import ModelConfig
 from groundup.model.language_model import LanguageModel
 
-_DRAWS = (torch.Tensor.uniform_, torch.Tensor.normal_)
+_DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
 
 
 class _DrawNothing(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in _DRAWS:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def unfilled_model(config: ModelConfig, vocab_size: int) -> LanguageModel:
