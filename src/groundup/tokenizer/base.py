@@ -101,24 +101,25 @@ class BaseTokenizer(ABC):
     @property
     def bos_id(self) -> int | None:
         """The token that its maker calls the beginning of a text, whether or not prompts begin with it."""
-        return self._role_id("bos_token")
+        return self.role_id("bos_token")
 
     @property
     def eos_id(self) -> int | None:
         """The token that its maker calls the end of a text."""
-        return self._role_id("eos_token")
+        return self.role_id("eos_token")
 
     @property
     def unk_id(self) -> int | None:
         """The token in place of what the vocabulary cannot write; vocabularies with all bytes have none."""
-        return self._role_id("unk_token")
+        return self.role_id("unk_token")
 
     @property
     def pad_id(self) -> int | None:
         """The token that fills rows."""
-        return self._role_id("pad_token")
+        return self.role_id("pad_token")
 
-    def _role_id(self, role: str) -> int | None:
+    def role_id(self, role: str) -> int | None:
+        """The id of the token of a role (see `roles`)."""
         token = self.roles.get(role)
         return None if token is None else self.token_ids.get(token)
 

@@ -51,9 +51,9 @@ assert tuple(PRE_TOKENIZERS) == get_args(PreTokenizerName)
 
 def recognize(spec: dict[str, Any]) -> PreTokenizer | None:
     """The rule that the `pre_tokenizer` entry of a tokenizer.json spells; None if llama.cpp has no such."""
-    wanted = _essence(spec)
+    wanted = essence(spec)
     for rule in PRE_TOKENIZERS.values():
-        if _essence(json.loads(rule.build().__getstate__())) == wanted:
+        if essence(json.loads(rule.build().__getstate__())) == wanted:
             return rule
     return None
 
@@ -62,11 +62,11 @@ def _byte_level(*, use_regex: bool) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
 
 
-def _essence(spec: Any) -> Any:
-    """The entry without what does not change the words: offsets, and the default of `use_regex`."""
+def essence(spec: Any) -> Any:
+    """A pre-tokenizer's entry without what does not change the words: offsets, the default of `use_regex`."""
     if isinstance(spec, list):
-        return [_essence(part) for part in spec]
+        return [essence(part) for part in spec]
     if not isinstance(spec, dict):
         return spec
     defaults = {"use_regex": True} if spec.get("type") == "ByteLevel" else {}
-    return {key: _essence(value) for key, value in (defaults | spec).items() if key != "trim_offsets"}
+    return {key: essence(value) for key, value in (defaults | spec).items() if key != "trim_offsets"}
