@@ -232,7 +232,7 @@ def _pieces(vocab_size: int, special: tuple[str, ...], behind: tuple[str, ...] =
         (piece[:i], piece[i:])
         for piece in merged
         for i in sorted(range(1, len(piece)), reverse=True)
-        if piece[:i] in vocabulary and piece[i:] in vocabulary
+        if {piece[:i], piece[i:]} <= vocabulary.keys() - {*special, *behind}
     ]
     return models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
 

@@ -41,11 +41,13 @@ def scores_of(spec: Mapping[str, Any]) -> dict[str, float]:
 
     Raises UserError if its merges are not those that follow from scores.
     """
-    merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in spec["model"]["merges"]]
+    special = {token["content"] for token in spec["added_tokens"] if token["special"]}
+    listed = (merge.split(" ") if isinstance(merge, str) else merge for merge in spec["model"]["merges"])
+    merges = [tuple(merge) for merge in listed if not special & set(merge)]  # which no text can reach
     made = list(dict.fromkeys("".join(merge) for merge in merges))
     scores = {piece: -float(place) for place, piece in enumerate(made)}
     # The order of the ways to make one piece is nowhere told, and does not matter.
-    if sorted(merges) != sorted(merges_of(scores, spec["model"]["vocab"])) or not _is_grouped(merges):
+    if sorted(merges) != sorted(merges_of(scores, spec["model"]["vocab"].keys() - special)) or not _is_grouped(merges):
         raise UserError("the tokenizer's merges do not follow from scores of its pieces", _HINT)
     rest = (piece for piece in spec["model"]["vocab"] if piece not in scores)
     return scores | {piece: -float(place) for place, piece in enumerate(rest, len(made))}
