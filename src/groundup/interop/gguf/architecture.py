@@ -64,8 +64,11 @@ class Architecture:
         return {key.format(arch=self.name): value for key, value in written.items()}
 
     def _read_shared(self, values: Values, names: Set[str]) -> dict[str, Any]:
+        n_layers = values.integer(Keys.LLM.BLOCK_COUNT)
+        if n_layers > len(names):
+            raise values.refused(Keys.LLM.BLOCK_COUNT, f"{n_layers}, but there are {len(names)} tensors")
         return {
-            "n_layers": values.integer(Keys.LLM.BLOCK_COUNT),
+            "n_layers": n_layers,
             "d_model": values.integer(Keys.LLM.EMBEDDING_LENGTH),
             "n_heads": values.integer(Keys.Attention.HEAD_COUNT),
             "d_ff": values.integer(Keys.LLM.FEED_FORWARD_LENGTH),

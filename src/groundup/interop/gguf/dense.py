@@ -32,7 +32,8 @@ def _read_llama(values: Values, names: Set[str]) -> dict[str, Any]:
 
 
 def _write_llama(config: ModelConfig) -> Written:
-    return write_attention(config) | _write_experts(config)
+    width = {Keys.LLM.FEED_FORWARD_LENGTH: config.moe.d_expert or config.ff_width} if config.moe else {}
+    return write_attention(config) | _write_experts(config) | width
 
 
 def _read_qwen2(values: Values, names: Set[str]) -> dict[str, Any]:

@@ -33,13 +33,17 @@ def _read_gemma(values: Values) -> dict[str, Any]:
 
 def _read_gemma2(values: Values, names: Set[str]) -> dict[str, Any]:
     caps = {
-        "attention_softcap": values.real(Keys.LLM.ATTN_LOGIT_SOFTCAPPING, 50.0),
-        "logit_softcap": values.real(Keys.LLM.FINAL_LOGIT_SOFTCAPPING, 30.0),
+        "attention_softcap": _read_cap(values, Keys.LLM.ATTN_LOGIT_SOFTCAPPING, 50.0),
+        "logit_softcap": _read_cap(values, Keys.LLM.FINAL_LOGIT_SOFTCAPPING, 30.0),
     }
-    if not all(caps.values()):
-        raise values.refused(Keys.LLM.FINAL_LOGIT_SOFTCAPPING, "or that of attention is 0")
     window = values.integer(Keys.Attention.SLIDING_WINDOW, _GEMMA2_WINDOW)
     return {"window": window, "window_pattern": _read_pattern(values, _GEMMA2_PERIOD)} | caps | _read_gemma(values)
+
+
+def _read_cap(values: Values, key: str, default: float) -> float:
+    if not (cap := values.real(key, default)):
+        raise values.refused(key, "0, by which llama.cpp divides")
+    return cap
 
 
 def _read_gemma3(values: Values, names: Set[str]) -> dict[str, Any]:

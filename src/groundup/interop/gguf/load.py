@@ -24,6 +24,7 @@ from groundup.model.build import build_model
 from groundup.model.config import ModelConfig
 from groundup.model.language_model import LanguageModel
 from groundup.model.store import weights
+from groundup.tokenizer.base import BaseTokenizer
 from groundup.tokenizer.gguf import tokenizer_from_metadata
 
 _EMBEDDING = "token_embd.weight"
@@ -50,7 +51,7 @@ def load_gguf(path: Path, reporter: Reporter) -> Loaded:
         links = links_of(shapes, config, architecture)
         expected = {name: tuple(tensor.shape) for name, tensor in to_file(links, shapes)}
         _check_tensors(header, expected, {FACTORS} if architecture.has_factors else set())
-        tokenizer = tokenizer_from_metadata(header.metadata)
+        tokenizer = _tokenizer(header)
         _check_vocabulary(header, vocab_size)
         model = _unfilled(config, vocab_size)
         with reporter.task(f"reading {path.name}", sum(map(prod, expected.values())), "weights") as task:
@@ -61,6 +62,15 @@ def load_gguf(path: Path, reporter: Reporter) -> Loaded:
 
             _fill(model, from_file(links, read))
     return Loaded(model, tokenizer, architecture.name, _main_type(header, expected), str(path))
+
+
+def _tokenizer(header: Header) -> BaseTokenizer:
+    try:
+        return tokenizer_from_metadata(header.metadata)
+    except UserError as error:
+        raise UserError(f"{header.path}: {error.message}", error.hint) from None
+    except Exception as error:  # `tokenizers` raises bare Exception for every mistake
+        raise UserError(f"{header.path} holds a damaged tokenizer: {error}", "convert it anew") from error
 
 
 def _check_kind(header: Header) -> None:
