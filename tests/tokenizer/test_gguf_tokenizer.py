@@ -213,5 +213,5 @@ def test_what_is_unknown_or_missing_in_metadata_is_named(families):
 
     refused("vocabulary of kind 'rwkv'", tokenizer_ggml_model="rwkv")
     refused("rule 'viking', which is not supported", tokenizer_ggml_pre="viking")
-    with pytest.raises(UserError, match="says no tokenizer.ggml.tokens"):
+    with pytest.raises(UserError, match=r"says no tokenizer\.ggml\.tokens"):
         tokenizer_from_metadata({"tokenizer.ggml.model": "gpt2"})

@@ -41,6 +41,10 @@ class Said(str):
             start = end
         return "".join(found)
 
+    def __repr__(self) -> str:
+        """As `str`, between marks: this is how a list of strings is written."""
+        return f"{self.mark}{OPEN}{super().__repr__()}{self.mark}{CLOSE}"
+
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
 

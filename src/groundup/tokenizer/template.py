@@ -171,7 +171,7 @@ def _replace(text: str, old: str, new: str, count: int = -1) -> str:
 
 
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    return jinja2.filters.do_indent(str(text), width, first, blank)
+    return jinja2.filters.do_indent(str.__str__(text), width, first, blank)
 
 
 def _raise_exception(message: str) -> None:
