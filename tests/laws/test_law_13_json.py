@@ -13,7 +13,12 @@ COMMAND_LINES = {
     "generate": ["generate", "run", "--prompt", "def", "--max-new-tokens", "3"],
     "chat": ["chat", "run", "--message", "def f():", "--max-new-tokens", "3"],
     "show-mask": ["show-mask", "run"],
+    "export": ["export", "run", "sent", "--to", "hf"],
+    "import": ["import", "sent", "got"],
+    "coordinates": ["coordinates", "tiny.toml", "--widths", "16", "--widths", "32", "--steps", "1"],
+    "params": ["params", "run"],
 }
+TRANSFERRED = {"path", "parameters", "family", "max_logit_diff", "rounding_logit_diff"}
 KEYS = {
     "new": {"recipe", "text", "weights", "expected_tokens"},
     "build": {"run", "stages", "bits_per_byte", "train_seconds"},
@@ -22,6 +27,13 @@ KEYS = {
     "generate": {"text", "token_ids", "prompt_ids", "finish_reason", "tokens_per_second"},
     "chat": {"reply", "token_ids", "messages"},
     "show-mask": {"token_ids", "trained"},
+    "export": TRANSFERRED,
+    "import": TRANSFERRED,
+    "coordinates": {"standard", "muP"},
+    "params": {
+        *("model", "about", "total", "active", "embedding", "parts", "seq_len", "flops_per_token"),
+        *("generation_flops_per_token", "dtype", "kv_bytes_per_token", "weight_bytes", "vocab_size", "config"),
+    },
 }
 
 
@@ -54,7 +66,10 @@ def test_the_only_line_on_stdout_is_one_object(project, name, capsys, monkeypatc
 @pytest.mark.parametrize("name", COMMAND_LINES)
 def test_so_is_that_of_a_mistake(project, name, capsys, monkeypatch):
     monkeypatch.chdir(project)
-    words = [{"run": "none", "tiny.toml": "none.toml", "text": "none"}.get(word, word) for word in COMMAND_LINES[name]]
+    words = [
+        {"run": "none", "tiny.toml": "none.toml", "text": "none", "sent": "none"}.get(word, word)
+        for word in COMMAND_LINES[name]
+    ]
     words = [word.replace("fresh", "fresher") for word in words]
     found = call_groundup(capsys, *words, "--json")
     assert (found.code, found.out.count("\n"), set(found.json)) == (2, 1, {"error", "hint"})

@@ -1,14 +1,11 @@
 """From somebody else's model to a folder of ours, and back, each time held against what was meant."""
 
-import copy
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import torch
 
 from groundup.core.errors import UserError
 from groundup.core.files import sync_folder, sync_tree
@@ -18,7 +15,7 @@ from groundup.interop.gguf.load import load_gguf
 from groundup.interop.gguf.quantized import quantized_copy
 from groundup.interop.gguf.save import save_gguf
 from groundup.interop.hugging_face.load import load_hugging_face
-from groundup.interop.hugging_face.save import save_hugging_face
+from groundup.interop.hugging_face.save import rounded_copy, save_hugging_face
 from groundup.interop.imported import load_imported, save_imported
 from groundup.interop.loaded import Loaded
 from groundup.interop.parity import Parity, compare_logits, require_same_ids, require_same_logits
@@ -32,7 +29,6 @@ TYPES: dict[Target, tuple[str, ...]] = {
 }
 """Types to store weights in, the default first."""
 _FOLDER = "model"
-_TORCH = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -93,9 +89,11 @@ class _Writer:
 
 def _hugging_face_writer(dtype: str) -> _Writer:
     def write(model: LanguageModel, tokenizer: BaseTokenizer, path: Path, reporter: Reporter) -> None:
+        if model.config.n_predict:
+            reporter.warn("modules that predict further ahead are left out: no program generates with ours")
         save_hugging_face(model, tokenizer, path, dtype=dtype, reporter=reporter)
 
-    return _Writer(write, lambda model: _rounded(model, _TORCH[dtype]), _FOLDER)
+    return _Writer(write, lambda model: rounded_copy(model, dtype), _FOLDER)
 
 
 def _gguf_writer(dtype: str) -> _Writer:
@@ -121,7 +119,7 @@ def _export(
         require_same_ids(tokenizer, written, str(target))
         rounding: Parity = compare_logits(model, stored, tokenizer)
         difference = parity.max_logit_diff
-        return Transferred(target, _parameters(model), written.family, difference, rounding.max_logit_diff)
+        return Transferred(target, _parameters(written.model), written.family, difference, rounding.max_logit_diff)
 
 
 @contextmanager
@@ -145,12 +143,6 @@ def _new(target: Path, name: str = _FOLDER) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _rounded(model: LanguageModel, dtype: torch.dtype) -> LanguageModel:
-    if dtype == torch.float32:
-        return model
-    return copy.deepcopy(model).to(dtype).float()
 
 
 def _parameters(model: LanguageModel) -> int:
