@@ -13,7 +13,7 @@ from groundup.model.initialize import initialize
 from groundup.model.store import save_model
 from groundup.model.transformer import Transformer
 from groundup.pipeline.artifact import Manifest, checksums, content_hash, write_manifest
-from groundup.tokenizer.chat import encode_conversation
+from groundup.tokenizer.base import BaseTokenizer
 from groundup.tokenizer.config import TokenizerConfig
 from groundup.tokenizer.tokenizer import Tokenizer
 from groundup.tokenizer.train import train_bpe
@@ -30,12 +30,13 @@ def small_tokenizer() -> Tokenizer:
     return Tokenizer(train_bpe(TokenizerConfig(vocab_size=280), texts, size, Reporter(quiet=True)))
 
 
-def taught_engine(steps: int = 100) -> Engine:
-    tokenizer = small_tokenizer()
+def taught_engine(steps: int = 100, tokenizer: BaseTokenizer | None = None) -> Engine:
+    tokenizer = tokenizer or small_tokenizer()
     config = ModelConfig(n_layers=2, d_model=64, n_heads=4, n_kv_heads=2, max_seq_len=160)
     model = initialize(Transformer(config, tokenizer.vocab_size), seed=0)
-    text = [tokenizer.eot_id, *tokenizer.encode(TEXT), tokenizer.eot_id]
-    talk = encode_conversation(tokenizer, CONVERSATION)[0].tolist()
+    assert tokenizer.eos_id is not None
+    text = [*tokenizer.encode_prompt(TEXT), tokenizer.eos_id]
+    talk, _ = tokenizer.encode_segments(tokenizer.template.render(CONVERSATION))
     inputs_BT = torch.tensor([text[:-1] + talk[:-1]])
     labels_T = torch.tensor(text[1:] + talk[1:])
     documents_BT = torch.tensor([[0] * (len(text) - 1) + [1] * (len(talk) - 1)])
