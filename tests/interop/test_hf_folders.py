@@ -10,17 +10,20 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from foreign_tokenizers import write_tokenizer
+from foreign_tokenizers import TEXT, write_tokenizer
 from groundup.core.errors import UserError
 from groundup.core.progress import Reporter
 from groundup.interop.hugging_face.load import load_hugging_face
-from groundup.interop.hugging_face.save import save_hugging_face
+from groundup.interop.hugging_face.save import rounded_copy, save_hugging_face
 from groundup.interop.loaded import Loaded
 from groundup.model.build import build_model
 from groundup.model.config import ModelConfig
 from groundup.model.initialize import initialize
 from groundup.model.parts import LatentConfig, MoeConfig, RopeScaling
+from groundup.tokenizer.config import TokenizerConfig
 from groundup.tokenizer.open import open_tokenizer
+from groundup.tokenizer.tokenizer import Tokenizer
+from groundup.tokenizer.train import train_bpe
 from hugging_face_models import VOCABULARY, save_model, theirs, transformers
 
 _QUIET = Reporter(quiet=True)
@@ -119,6 +122,17 @@ def test_weights_are_stored_in_the_type_asked_for(loaded, dtype, stored, named, 
     assert transformers.AutoModelForCausalLM.from_pretrained(out).dtype == getattr(torch, named)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gemma3", "mixtral", "deepseek v3"])
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_what_is_read_back_is_the_model_with_its_weights_rounded(name, dtype, tokens, tmp_path):
+    made = load_hugging_face(save_model(name, tmp_path / "model").folder, _QUIET)
+    again = load_hugging_face(write(made, tmp_path / "out", dtype), _QUIET)
+    rounded = rounded_copy(made.model, dtype)
+    with torch.inference_mode():
+        assert torch.equal(again.model(tokens), rounded(tokens))
+        assert not torch.equal(rounded(tokens), made.model(tokens))
+
+
 def test_the_bias_of_a_router_keeps_its_precision(tmp_path):
     made = load_hugging_face(save_model("deepseek v3", tmp_path / "model").folder, _QUIET)
     out = write(made, tmp_path / "out", "bf16")
@@ -187,6 +201,22 @@ def test_the_tokenizer_is_written_with_the_ids_of_transformers(ours, family, tmp
         assert again.apply_chat_template(messages, tokenize=False) == original.apply_chat_template(
             messages, tokenize=False
         )
+
+
+def test_a_tokenizer_of_ours_is_one_of_transformers(ours, tmp_path):
+    source = train_bpe(TokenizerConfig(vocab_size=512), [TEXT], 10**6, _QUIET)
+    made = Loaded(ours().model, Tokenizer(source, eos_token="<|im_end|>"), "", "float32", "")
+    out = write(made, tmp_path / "out")
+    again = transformers.AutoTokenizer.from_pretrained(out)
+    for text in (*_TEXTS, TEXT):
+        assert again(text).input_ids == made.tokenizer.encode(text, allow_special=True)
+    assert again.eos_token == "<|im_end|>"
+    generation = transformers.GenerationConfig.from_pretrained(out)
+    assert generation.eos_token_id == [made.tokenizer.im_end_id, made.tokenizer.eot_id]
+    assert generation.pad_token_id == made.tokenizer.pad_id
+    read = load_hugging_face(out, _QUIET).tokenizer
+    assert isinstance(read, Tokenizer)
+    assert read.hash == made.tokenizer.hash
 
 
 def test_old_files_of_gpt2_with_buffers_and_without_prefix_are_read(tmp_path, tokens):

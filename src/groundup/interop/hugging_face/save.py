@@ -1,5 +1,6 @@
 """A model as a folder of Hugging Face."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -76,18 +77,33 @@ def _plan(pairs: list[Pair], shapes: Mapping[str, tuple[int, ...]], dtype: str, 
     return shards
 
 
+def rounded_copy(model: LanguageModel, dtype: str) -> LanguageModel:
+    """The model with its weights as a folder stores them, and as they are read back."""
+    copied = copy.deepcopy(model)
+    own = exported(weights(copied))
+    for pair in family_for(model.config).pairs(model.config, fused=False):
+        stored = [tensor.float() for _, tensor in _stored(pair, own, TYPES[dtype])]
+        for name, tensor in zip(pair.ours, pair.operation.to_ours(stored), strict=True):
+            own[name].copy_(tensor)
+    return copied
+
+
 def _tensors(pairs: list[Pair], own: dict[str, Tensor], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     """Theirs by name, each a copy of its own."""
     used = set()
     for pair in pairs:
         used.update(pair.ours)
-        made = pair.operation.to_theirs([own[name].float().cpu() for name in pair.ours])
-        for name, tensor in zip(pair.theirs, made, strict=True):
-            stored = torch.empty(tensor.shape, dtype=torch.float32 if pair.in_fp32 else dtype).copy_(tensor)
-            if not stored.isfinite().all():
+        for name, tensor in _stored(pair, own, dtype):
+            if not tensor.isfinite().all():
                 raise UserError(f"{name} holds numbers that {dtype} does not", "store the weights as bf16 or fp32")
-            yield name, stored
+            yield name, tensor
     assert used == own.keys(), used ^ own.keys()
+
+
+def _stored(pair: Pair, own: Mapping[str, Tensor], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    made = pair.operation.to_theirs([own[name].float().cpu() for name in pair.ours])
+    for name, tensor in zip(pair.theirs, made, strict=True):
+        yield name, torch.empty(tensor.shape, dtype=torch.float32 if pair.in_fp32 else dtype).copy_(tensor)
 
 
 def _write_weights(
