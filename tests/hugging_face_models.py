@@ -198,7 +198,10 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
             "first_k_dense_replace": 0,
         },
     ),
-    "deepseek v3, dense": ("DeepseekV3", {**_SIZES, **_DEEPSEEK, "first_k_dense_replace": 3, "n_group": 1}),
+    "deepseek v3, dense": (
+        "DeepseekV3",
+        {**_SIZES, **_DEEPSEEK, "first_k_dense_replace": 3, "n_group": 1, "topk_group": 1},
+    ),
     "deepseek v3, two scales": (
         "DeepseekV3",
         {
