@@ -2,14 +2,12 @@
 
 import mmap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from groundup.core.errors import UserError
 from groundup.core.progress import Reporter
@@ -21,15 +19,14 @@ from groundup.interop.gguf.rope import FACTORS
 from groundup.interop.gguf.values import Values
 from groundup.interop.loaded import Loaded
 from groundup.model.build import build_model
-from groundup.model.config import ModelConfig
 from groundup.model.language_model import LanguageModel
 from groundup.model.store import weights
+from groundup.model.unfilled import unfilled_model
 from groundup.tokenizer.base import BaseTokenizer
 from groundup.tokenizer.gguf import tokenizer_from_metadata
 
 _EMBEDDING = "token_embd.weight"
 _SHOWN = 10
-_RANDOM = (torch.Tensor.uniform_, torch.Tensor.normal_)
 
 
 def load_gguf(path: Path, reporter: Reporter) -> Loaded:
@@ -53,7 +50,7 @@ def load_gguf(path: Path, reporter: Reporter) -> Loaded:
         _check_tensors(header, expected, {FACTORS} if architecture.has_factors else set())
         tokenizer = _tokenizer(header)
         _check_vocabulary(header, vocab_size)
-        model = _unfilled(config, vocab_size)
+        model = unfilled_model(config, vocab_size)
         with reporter.task(f"reading {path.name}", sum(map(prod, expected.values())), "weights") as task:
 
             def read(name: str) -> Tensor:
@@ -111,20 +108,6 @@ def _check_vocabulary(header: Header, rows: int) -> None:
         raise UserError(
             f"{header.path} has a vocabulary of {len(tokens)} tokens but embeddings for {rows}", "convert it anew"
         )
-
-
-class _LeaveUnfilled(TorchFunctionMode):
-    """Modules are made without drawing weights that are overwritten at once."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return args[0] if func in _RANDOM else func(*args, **(kwargs or {}))
-
-
-def _unfilled(config: ModelConfig, vocab_size: int) -> LanguageModel:
-    with _LeaveUnfilled():
-        return build_model(config, vocab_size)
 
 
 def _fill(model: LanguageModel, read: Iterable[tuple[str, Tensor]]) -> None:
