@@ -4,8 +4,8 @@
 
 Each variant is recipes/shakespeare.toml with one thing changed and sizes that keep the number of parameters where
 that thing would move it. Each trains on one core of its own, as many at once as there are cores, for the same minutes;
-then 256 rows of the held-out plays are scored, the same for all. The recipe as it is runs with three seeds: differences below their spread say
-nothing. Goes on where it was cut off. Prints a table in Markdown and one line of JSON.
+then 256 rows of the held-out plays are scored, the same for all. The recipe as it is runs with three seeds: differences
+below their spread say nothing. Goes on where it was cut off. Prints a table in Markdown and one line of JSON.
 """
 
 import argparse

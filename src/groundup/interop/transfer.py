@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from groundup.core.errors import UserError
 from groundup.core.files import sync_folder, sync_tree
 from groundup.core.progress import Reporter
 from groundup.interop.foreign import load_foreign
 from groundup.interop.gguf.load import load_gguf
-from groundup.interop.gguf.quantized import quantized_copy
+from groundup.interop.gguf.quantized import Kind, quantized_copy
 from groundup.interop.gguf.save import save_gguf
 from groundup.interop.hugging_face.load import load_hugging_face
 from groundup.interop.hugging_face.save import rounded_copy, save_hugging_face
@@ -75,7 +75,7 @@ def export_model(
         raise UserError(f"{to} files do not store weights as {dtype!r}", f"choose one of {', '.join(TYPES[to])}")
     if to == "hf":
         return _export(model, tokenizer, target, reporter, _hugging_face_writer(dtype), load_hugging_face)
-    return _export(model, tokenizer, target, reporter, _gguf_writer(dtype), load_gguf)
+    return _export(model, tokenizer, target, reporter, _gguf_writer(cast(Kind, dtype)), load_gguf)
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,12 @@ class _Writer:
 
 def _hugging_face_writer(dtype: str) -> _Writer:
     def write(model: LanguageModel, tokenizer: BaseTokenizer, path: Path, reporter: Reporter) -> None:
-        if model.config.n_predict:
-            reporter.warn("modules that predict further ahead are left out: no program generates with ours")
         save_hugging_face(model, tokenizer, path, dtype=dtype, reporter=reporter)
 
     return _Writer(write, lambda model: rounded_copy(model, dtype), _FOLDER)
 
 
-def _gguf_writer(dtype: str) -> _Writer:
+def _gguf_writer(dtype: Kind) -> _Writer:
     def write(model: LanguageModel, tokenizer: BaseTokenizer, path: Path, reporter: Reporter) -> None:
         save_gguf(model, tokenizer, path, dtype, reporter=reporter)
 

@@ -7,6 +7,7 @@ narrow model serves a wide one; if they grow or vanish with the width, it does n
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ def check_coordinates(
 def at_width(config: ModelConfig, width: int) -> ModelConfig:
     """The same model at another width: as many more heads and hidden elements as it is wider. Heads keep their size."""
     ratio = width / config.d_model
-    changes = {
+    changes: dict[str, Any] = {
         "d_model": width,
         "n_heads": max(1, round(config.n_heads * ratio)),
         "n_kv_heads": max(1, round(config.n_kv_heads * ratio)) if config.n_kv_heads else 0,

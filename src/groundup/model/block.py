@@ -21,7 +21,6 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int, position: Position) -> None:
         super().__init__()
-        self.is_local = config.is_local(layer)
         self.attention_norm = make_norm(config, config.d_model)
         self.attention = (LatentAttention if config.latent else Attention)(config, position)
         if config.residual != "parallel":
@@ -30,7 +29,7 @@ class Block(nn.Module):
         self._scale = config.residual_scale
 
     @property
-    def outputs(self) -> tuple[nn.Parameter, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """The matrices that write to the residual stream."""
         return (*self.attention.outputs, *self.feedforward.outputs)
 

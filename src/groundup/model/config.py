@@ -15,8 +15,9 @@ class ModelConfig(Config):
     """A decoder-only Transformer, or a recurrent network. Names are the field's own; sizes are in elements."""
 
     kind: Literal["transformer", "rnn", "lstm", "gru"] = "transformer"
-    """transformer, or a recurrent network of as many layers and the same width. What is said of attention, positions
-    and feed-forwards below does not touch a recurrent one, so that one line compares the two."""
+    """transformer, or a recurrent network of as many layers and the same width. What is said of attention, positions,
+    feed-forwards, the place of norms and predictors below does not touch a recurrent one, so that one line compares
+    the two."""
     n_layers: int = Field(default=6, ge=1)
     """Number of blocks."""
     d_model: int = Field(default=256, ge=8)

@@ -40,7 +40,7 @@ class FeedForward(nn.Module):
         self._activation = ACTIVATIONS[name]
 
     @property
-    def outputs(self) -> tuple[nn.Parameter, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """The matrix that writes to the residual stream."""
         return (self.down.weight,)
 

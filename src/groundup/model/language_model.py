@@ -29,7 +29,7 @@ class LanguageModel(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def outputs(self) -> Iterable[nn.Parameter]:
+    def outputs(self) -> Iterable[Tensor]:
         """The matrices that write to the residual stream."""
 
     @abstractmethod

@@ -87,7 +87,8 @@ class MoeConfig(Config):
     routed_scale: float = Field(default=1.0, gt=0)
     """Factor of those weights."""
     n_groups: int = Field(default=1, ge=1)
-    """Groups of experts, of which top_groups are chosen first, by the sum of their two best scores (DeepSeek-V3)."""
+    """Groups of experts, of which top_groups are chosen first, by the sum of their two best scores (sigmoid:
+    DeepSeek-V3) or by the best one (softmax: DeepSeek-V2)."""
     top_groups: int = Field(default=1, ge=1)
     """Groups that a token's experts come from."""
     balance: Literal["loss", "bias", "none"] = "loss"

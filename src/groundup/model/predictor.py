@@ -27,7 +27,8 @@ class Predictor(nn.Module):
         self.block = make_block(config, config.n_layers - 1, position)
         self.norm = make_norm(config, config.d_model)
 
-    def forward(self, hidden_BTD: Tensor, coming_BTD: Tensor, sight: Sight) -> Tensor:
-        """What is known at each place, the coming token's embedding taken in."""
+    def forward(self, hidden_BTD: Tensor, coming_BTD: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
+        """What is known at each place, the coming token's embedding taken in; and the same, normed for the head."""
         both_BTX = torch.cat((self.hidden_norm(hidden_BTD), self.embedding_norm(coming_BTD)), -1)
-        return self.block(self.projection(both_BTX), sight, None)
+        x_BTD = self.block(self.projection(both_BTX), sight, None)
+        return x_BTD, self.norm(x_BTD)

@@ -63,7 +63,7 @@ class Recurrent(LanguageModel):
         self.norm = make_norm(config, config.d_model)
 
     @property
-    def outputs(self) -> Iterable[nn.Parameter]:
+    def outputs(self) -> Iterable[Tensor]:
         """None: a cell writes its state to the residual stream, and no matrix."""
         return ()
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from groundup.core.errors import UserError
 from groundup.core.files import read_json, write_json
-from groundup.model.build import build_model
 from groundup.model.config import ModelConfig
 from groundup.model.language_model import LanguageModel
+from groundup.model.unfilled import unfilled_model
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -32,7 +32,7 @@ def load_model(folder: Path, tokenizer_hash: str) -> LanguageModel:
             "use the tokenizer of the same run, or build the model again",
         )
     config = ModelConfig.model_validate_json(json.dumps(description["model"]))
-    model = build_model(config, description["vocab_size"])
+    model = unfilled_model(config, description["vocab_size"])
     load_weights(model, load_file(folder / WEIGHTS))
     return model
 

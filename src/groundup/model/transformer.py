@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from groundup.model.attention.mask import Cache, Sight, Visibility
-from groundup.model.block import make_block
+from groundup.model.block import Block, make_block
 from groundup.model.config import ModelConfig
 from groundup.model.language_model import LanguageModel
 from groundup.model.norm import make_norm
@@ -34,10 +34,11 @@ class Transformer(LanguageModel):
         self.predictors = nn.ModuleList(Predictor(config, last) for _ in range(config.n_predict))
 
     @property
-    def outputs(self) -> Iterator[nn.Parameter]:
+    def outputs(self) -> Iterator[Tensor]:
         """The matrices that write to the residual stream."""
-        for block in (*self.blocks, *(predictor.block for predictor in self.predictors)):
-            yield from block.outputs
+        for module in self.modules():
+            if isinstance(module, Block):
+                yield from module.outputs
 
     def hidden(
         self,
@@ -54,10 +55,10 @@ class Transformer(LanguageModel):
         visibility = Visibility(tokens_BT.shape[1], documents_BT, cache, tokens_BT.device)
         sights = {
             is_local: self._sight(is_local, positions_BT, visibility, x_BTD.dtype)
-            for is_local in {block.is_local for block in self.blocks}
+            for is_local in {self.config.is_local(layer) for layer in range(self.config.n_layers)}
         }
         for index, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, sights[block.is_local], cache.layers[index] if cache else None)
+            x_BTD = block(x_BTD, sights[self.config.is_local(index)], cache.layers[index] if cache else None)
         return self.norm(x_BTD)
 
     def predict_ahead(
@@ -75,12 +76,11 @@ class Transformer(LanguageModel):
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
         visibility = Visibility(tokens_BT.shape[1], documents_BT, None, tokens_BT.device)
+        sight = self._sight(self.config.is_local(self.config.n_layers - 1), positions_BT, visibility, hidden_BTD.dtype)
         made = []
         for depth, predictor in enumerate(self.predictors, 1):
-            coming_BTD = self.embed(tokens_BT.roll(-depth, 1))
-            sight = self._sight(predictor.block.is_local, positions_BT, visibility, coming_BTD.dtype)
-            hidden_BTD = predictor(hidden_BTD, coming_BTD, sight)
-            made.append(self.logits(predictor.norm(hidden_BTD)))
+            hidden_BTD, normed_BTD = predictor(hidden_BTD, self.embed(tokens_BT.roll(-depth, 1)), sight)
+            made.append(self.logits(normed_BTD))
         return made
 
     def _position_of(self, is_local: bool) -> Position:

@@ -20,8 +20,8 @@ from groundup.interop.hugging_face.matching import (
 )
 from groundup.interop.hugging_face.weights import StoredWeights
 from groundup.interop.loaded import Loaded
-from groundup.interop.unfilled import unfilled_model
 from groundup.model.store import weights
+from groundup.model.unfilled import unfilled_model
 from groundup.tokenizer.open import open_tokenizer
 
 CONFIG = "config.json"

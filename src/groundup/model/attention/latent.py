@@ -44,7 +44,7 @@ class LatentAttention(nn.Module):
         self._scale, self._softcap = config.score_scale, config.attention_softcap
 
     @property
-    def outputs(self) -> tuple[nn.Parameter, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """The matrix that writes to the residual stream."""
         return (self.o.weight,)
 

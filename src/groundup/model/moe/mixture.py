@@ -23,7 +23,7 @@ class Mixture(nn.Module):
         self.shared = FeedForward(config.d_model, shared_width, config.feedforward) if shared_width else None
 
     @property
-    def outputs(self) -> tuple[nn.Parameter, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """The matrices that write to the residual stream."""
         return (self.experts.down, *(self.shared.outputs if self.shared else ()))
 
