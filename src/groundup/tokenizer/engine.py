@@ -53,8 +53,8 @@ class PlainEngine:
 
     name = "tokenizers"
 
-    def __init__(self, source: str) -> None:
-        self._tokenizer = tokenizers.Tokenizer.from_str(source)
+    def __init__(self, source: str | tokenizers.Tokenizer) -> None:
+        self._tokenizer = tokenizers.Tokenizer.from_str(source) if isinstance(source, str) else source
 
     def encode(self, text: str, *, allow_special: bool) -> list[int]:
         """See `Engine`."""

@@ -35,7 +35,10 @@ class ForeignTokenizer(BaseTokenizer):
     """A tokenizer as its files say it, encoded by the library that they were written with.
 
     Made from the content of its files by name (`FILES`, and those of the model); raises UserError naming the
-    one that is missing or broken. Ids are those of `transformers` with `add_special_tokens=False`.
+    one that is missing or broken. Ids are those of `transformers` with `add_special_tokens=False`, where that
+    runs tokenizer.json too. Some of its classes, if the config names them, build a pre-tokenizer of their own
+    (version 5): `LlamaTokenizer` puts no space before a text that begins with one, `GPT2Tokenizer` does not cut
+    digits apart. Here the file counts.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -50,7 +53,7 @@ class ForeignTokenizer(BaseTokenizer):
         library.no_truncation()
         source = library.to_str()
         spec = json.loads(source)
-        super().__init__(source, spec, read_decoding(spec), PlainEngine(source))
+        super().__init__(source, spec, read_decoding(spec), PlainEngine(library))
         self.chat_template = _chat_template(files, self._config)
         turn_ends = (self.token_ids.get(token) for token in _TURN_ENDS if token in self.chat_template)
         ends = (self.eos_id, *model_ends, *turn_ends)
