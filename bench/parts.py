@@ -95,10 +95,10 @@ def main():
         cores.put(core)
     with ThreadPoolExecutor(cores.qsize()) as pool:
         found = list(pool.map(lambda name: measure(name, base, a.out, a.minutes, cores), names))
-    print("| model | parameters | steps | bits/byte |\n|---|---:|---:|---:|")
+    print("| model | parameters | steps | seconds | bits/byte |\n|---|---:|---:|---:|---:|")
     for name, facts in zip(names, found, strict=True):
         score = facts["validation_bits_per_byte"]
-        print(f"| {name} | {facts['parameters']:,} | {facts['steps']:,} | {score:.3f} |")
+        print(f"| {name} | {facts['parameters']:,} | {facts['steps']:,} | {facts['train_seconds']:.0f} | {score:.3f} |")
     print(json.dumps(dict(zip(names, found, strict=True))))
 
 

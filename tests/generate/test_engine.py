@@ -27,6 +27,11 @@ def test_an_empty_prompt_begins_a_document(engine):
     assert complete(engine, "").text == TEXT
 
 
+def test_a_prompt_of_nothing_is_refused(engine):
+    with pytest.raises(UserError, match="the prompt is empty"):
+        engine.complete([[]], GREEDY)
+
+
 def test_pieces_are_whole_characters_and_add_up(engine):
     pieces = list(engine.stream([engine.encode_prompt("the q")], GREEDY))
     assert [piece.finish_reason for piece in pieces[:-1]] == [None] * (len(pieces) - 1)

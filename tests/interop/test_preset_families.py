@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from groundup.interop.hugging_face.essence import differences, essence
+from groundup.interop.essence import differences, essence
 from groundup.interop.hugging_face.families import FAMILIES, family_for
 from groundup.model.count import count_parameters
 from groundup.model.preset import Preset, load_preset, preset_names

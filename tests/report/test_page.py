@@ -116,6 +116,18 @@ def test_a_training_at_work_shows_its_curves_so_far(make_run: MakeRun):
     assert "Tokens so far" in text
 
 
+def test_how_busy_experts_were_is_shown_where_there_are_some(make_run: MakeRun):
+    folder = make_run("data", "tokenizer", "tokens", "pretrain")
+    assert "Busiest expert" not in read(folder)[1]
+    metrics = folder / "pretrain" / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    busy = [row | {"moe_max_load": 1.5, "moe_idle_experts": 0.0, "auxiliary_loss": 0.01} for row in rows]
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in busy))
+    text = read(folder)[1]
+    for title in ("Busiest expert", "Idle experts", "Auxiliary loss"):
+        assert title in text
+
+
 def test_text_from_a_model_or_a_corpus_is_never_markup(make_run: MakeRun):
     folder = make_run()
     (folder / "recipe.toml").write_text(f"name = '''{HOSTILE}'''\n# {HOSTILE}\n")

@@ -64,9 +64,10 @@ def chat_engine(opened: "OpenedModel") -> "Engine":
     from groundup.generate.engine import Engine
 
     if not opened.is_chat:
+        teach = "" if opened.stage == "imported" else ", or add an [sft] table to its recipe and build"
         raise UserError(
             f"the model in {opened.source} continues text and was not taught to answer",
-            f"use `groundup generate {opened.source}`, or add an [sft] table to its recipe and build",
+            f"use `groundup generate {opened.source}`{teach}",
         )
     return Engine(opened.model, opened.tokenizer, opened.compute)
 

@@ -124,7 +124,8 @@ class Engine:
         return [collect(row) for row in pieces]
 
     def _room(self, prompt: Sequence[int]) -> int:
-        assert prompt, "a prompt needs at least one token"
+        if not prompt:
+            raise UserError("the prompt is empty, and this model knows no token that begins a text", "give a prompt")
         if (room := self.context - len(prompt)) < 1:
             raise UserError(
                 f"the prompt has {len(prompt)} tokens; the model holds {self.context}, its own text included",

@@ -27,6 +27,9 @@ _SMALL_CHARTS = (
     ("lr", "Learning rate", "a pure function of the step", True),
     ("grad_norm", "Gradient norm", "before clipping", True),
     ("tokens_per_second", "Throughput", "tokens a second", True),
+    ("auxiliary_loss", "Auxiliary loss", "what is learned beside the next token, in nats", True),
+    ("moe_max_load", "Busiest expert", "its share of tokens, where 1 is even", True),
+    ("moe_idle_experts", "Idle experts", "that saw no token in a step", True),
 )
 
 

@@ -4,8 +4,8 @@ import difflib
 from typing import Any
 
 from groundup.core.errors import UserError
+from groundup.interop.essence import essence, told
 from groundup.interop.hugging_face.deepseek import DeepseekV2, DeepseekV3
-from groundup.interop.hugging_face.essence import essence
 from groundup.interop.hugging_face.experts import Mixtral, Qwen3Moe
 from groundup.interop.hugging_face.family import Family
 from groundup.interop.hugging_face.gemma import Gemma2, Gemma3
@@ -45,12 +45,7 @@ def family_for(config: ModelConfig) -> Family:
     near = {name: obstacles[name] for name, family in FAMILIES.items() if family.has_structure_of(config)} or obstacles
     everywhere = set.intersection(*map(set, near.values()))
     nearest = sorted(near, key=lambda name: len(near[name]))[:_NEAREST]
-    lacks = "; ".join(f"{name} lacks {_told(config, near[name])}" for name in nearest)
-    what = f"has {_told(config, sorted(everywhere))}" if everywhere else "has all parts of this model together"
-    raise UserError(f"no family of Hugging Face {what}", f"what stands in the way: {lacks}")
-
-
-def _told(config: ModelConfig, obstacles: list[str]) -> str:
-    """Obstacles with their values, where they are facts of the model."""
     facts = essence(config)
-    return ", ".join(f"{name} = {facts[name]!r}" if name in facts else name for name in obstacles)
+    lacks = "; ".join(f"{name} lacks {told(facts, near[name])}" for name in nearest)
+    what = f"has {told(facts, sorted(everywhere))}" if everywhere else "has all parts of this model together"
+    raise UserError(f"no family of Hugging Face {what}", f"what stands in the way: {lacks}")

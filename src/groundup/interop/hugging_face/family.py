@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 
 from groundup.core.errors import UserError
-from groundup.interop.hugging_face.essence import differences, essence
+from groundup.interop.essence import differences, essence
 from groundup.interop.hugging_face.keys import Keys
 from groundup.interop.hugging_face.tensors import Pair
 from groundup.model.config import ModelConfig

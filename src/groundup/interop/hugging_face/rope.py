@@ -6,6 +6,7 @@ from typing import Any
 
 from groundup.interop.hugging_face.keys import Keys
 from groundup.model.parts import RopeScaling
+from groundup.model.position.rope_scaling import temperature as rope_temperature
 
 _DEFAULT_THETA = 10_000.0
 
@@ -59,11 +60,6 @@ def write_rope(theta: float, scaling: RopeScaling | None, head_size: int, score_
     if scaling is not None and scaling.method == "ntk":
         theta, scaling = theta * scaling.factor ** (head_size / (head_size - 2)), None
     return {"rope_theta": theta, "rope_scaling": _table(scaling, score_factor) if scaling else None}
-
-
-def yarn_temperature(scaling: RopeScaling) -> float:
-    """Factor of cosines and sines."""
-    return scaling.temperature or _mscale(scaling.factor, 1.0)
 
 
 def _read_yarn(table: Keys, max_seq_len: int) -> tuple[RopeScaling, float]:
@@ -120,7 +116,7 @@ def _table(scaling: RopeScaling, score_factor: float) -> dict[str, Any]:
 
 def _mscales(scaling: RopeScaling, score_factor: float) -> dict[str, float]:
     """Temperature and factor of logits; as the two numbers of DeepSeek's config where there is such a factor."""
-    temperature, depth = yarn_temperature(scaling), 0.1 * math.log(scaling.factor)
+    temperature, depth = rope_temperature(scaling), 0.1 * math.log(scaling.factor)
     if math.isclose(score_factor, 1.0) or not depth:
         usual = math.isclose(temperature, _mscale(scaling.factor, 1.0))
         return {} if usual else {"attention_factor": temperature}
