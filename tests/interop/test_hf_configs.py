@@ -179,7 +179,7 @@ def test_a_refusal_names_what_no_family_has():
     with pytest.raises(UserError) as caught:
         family_for(ModelConfig(position="alibi"))
     assert caught.value.message == "no family of Hugging Face has position = alibi"
-    assert "qwen3 lacks position = 'alibi'" in caught.value.hint
+    assert "qwen3 lacks position = alibi" in caught.value.hint
 
 
 def test_parts_that_no_family_has_together_are_told_family_by_family():
