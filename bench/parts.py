@@ -1,11 +1,12 @@
 """What each part is worth: the quickstart's model with one part changed, at equal parameters and equal time.
 
-    python bench/parts.py [--minutes 1.5] [--only "alibi|lstm"] [--out runs/parts]
+    python bench/parts.py [--minutes 1.5 | --steps 160] [--only "alibi|lstm"] [--out runs/parts]
 
 Each variant is recipes/shakespeare.toml with one thing changed and sizes that keep the number of parameters where
-that thing would move it. Each trains on one core of its own, as many at once as there are cores, for the same minutes;
-then 256 rows of the held-out plays are scored, the same for all. The recipe as it is runs with three seeds: differences
-below their spread say nothing. Goes on where it was cut off. Prints a table in Markdown and one line of JSON.
+that thing would move it. Each trains on one core of its own, as many at once as there are cores, for the same minutes
+or the same steps; then 256 rows of the held-out plays are scored, the same for all. The recipe as it is runs with three
+seeds: differences below their spread say nothing. Goes on where it was cut off. Prints a table in Markdown and one line
+of JSON.
 """
 
 import argparse
@@ -64,12 +65,12 @@ def build(run, until, words, core=None):
     return json.loads((run / until / "manifest.json").read_text())["facts"]
 
 
-def measure(name, base, out, minutes, cores):
-    """Facts of one variant."""
+def measure(name, base, out, budget, cores):
+    """Facts of one variant, trained for ("minutes", n) or ("steps", n)."""
     run = out / "".join(c if c.isalnum() else "-" for c in name)
     if not run.exists():
         shutil.copytree(base, run)
-    words = [*VARIANTS[name][1].split(), "--pretrain.minutes", str(minutes), "--pretrain.evaluations", "1"]
+    words = [*VARIANTS[name][1].split(), f"--pretrain.{budget[0]}", str(budget[1]), "--pretrain.evaluations", "1"]
     core = cores.get()
     try:
         facts = build(run, "pretrain", [*words, "--pretrain.evaluation_rows", "256"], core)
@@ -83,10 +84,12 @@ def measure(name, base, out, minutes, cores):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.5)
+    parser.add_argument("--steps", type=int, default=0, help="the same steps for all, in place of the same minutes")
     parser.add_argument("--only", default="", help="a regular expression that names of variants contain")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "parts")
     a = parser.parse_args()
     names = [name for name in VARIANTS if re.search(a.only, name)]
+    budget = ("steps", a.steps) if a.steps else ("minutes", a.minutes)
     base = a.out / "base"
     a.out.mkdir(parents=True, exist_ok=True)
     build(base, "tokens", [])
@@ -94,7 +97,7 @@ def main():
     for core in sorted(os.sched_getaffinity(0)):
         cores.put(core)
     with ThreadPoolExecutor(cores.qsize()) as pool:
-        found = list(pool.map(lambda name: measure(name, base, a.out, a.minutes, cores), names))
+        found = list(pool.map(lambda name: measure(name, base, a.out, budget, cores), names))
     print("| model | parameters | steps | seconds | bits/byte |\n|---|---:|---:|---:|---:|")
     for name, facts in zip(names, found, strict=True):
         score = facts["validation_bits_per_byte"]
