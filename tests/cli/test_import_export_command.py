@@ -58,6 +58,15 @@ def test_mistakes_are_told_in_one_line_and_nothing_is_written(run, call, words, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("to", "name"), [("hf", "out"), ("gguf", "out.gguf")])
+def test_a_model_that_only_continues_text_goes_out_without_a_chat_template(run, call, to, name):
+    assert call("export", run, name, "--to", to, "--stage", "pretrain").code == 0
+    refused = call("chat", name, "--message", "Hello")
+    assert (refused.code, "was not taught to answer" in refused.told) == (2, True)
+    assert call("export", run, f"chat-{name}", "--to", to).code == 0
+    assert call("chat", f"chat-{name}", "--message", "Hello", "--max-new-tokens", "2").code == 0
+
+
 def test_a_stage_belongs_to_runs(run, call):
     call("export", run, "out", "--to", "hf", "--stage", "pretrain")
     outcome = call("generate", "out", "--stage", "sft")

@@ -22,8 +22,11 @@ class OpenedModel:
     model: LanguageModel
     tokenizer: BaseTokenizer
     compute: Compute
-    is_chat: bool
-    """Whether the model was taught to answer."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the model was taught to answer: its tokenizer has a template for that."""
+        return bool(self.tokenizer.chat_template)
 
 
 def open_model(source: str, stage: str | None = None, reporter: Reporter | None = None) -> OpenedModel:
@@ -37,14 +40,14 @@ def open_model(source: str, stage: str | None = None, reporter: Reporter | None 
     path = Path(source)
     if not _is_foreign(source):
         model, tokenizer, made_by = load_run(path, stage)
-        return OpenedModel(source, made_by, model.to(compute.device).eval(), tokenizer, compute, made_by == "sft")
+        used = tokenizer if made_by == "sft" else tokenizer.without_template()
+        return OpenedModel(source, made_by, model.to(compute.device).eval(), used, compute)
     if stage is not None:
         raise UserError(f"{source} has no stages", "leave --stage out")
     from groundup.interop.foreign import load_foreign  # formats of others, which a run does not need
 
     loaded = load_imported(path) if (path / ORIGIN).exists() else load_foreign(source, reporter)
-    model, is_chat = loaded.model.to(compute.device).eval(), bool(loaded.tokenizer.chat_template)
-    return OpenedModel(source, "imported", model, loaded.tokenizer, compute, is_chat)
+    return OpenedModel(source, "imported", loaded.model.to(compute.device).eval(), loaded.tokenizer, compute)
 
 
 def _is_foreign(source: str) -> bool:

@@ -15,7 +15,7 @@ _SOURCE, _TEMPLATE, _CONFIG = "tokenizer.json", "chat_template.jinja", "tokenize
 
 
 def write_folder(folder: Path, source: str, chat_template: str, eos_token: str) -> None:
-    """Write tokenizer.json and the files around it that name special tokens and the chat template."""
+    """Write tokenizer.json and the files around it that name special tokens and the chat template, if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     added = json.loads(source)["added_tokens"]
     specials = [token["content"] for token in added if token["special"]]
@@ -33,11 +33,12 @@ def write_folder(folder: Path, source: str, chat_template: str, eos_token: str) 
         "bos_token": None,
         "unk_token": None,
         "clean_up_tokenization_spaces": False,
-        "chat_template": chat_template,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
     write_text(folder / _SOURCE, source)
-    write_text(folder / _TEMPLATE, chat_template)
+    if chat_template:
+        config["chat_template"] = chat_template
+        write_text(folder / _TEMPLATE, chat_template)
     write_json(folder / "special_tokens_map.json", roles)
     write_json(folder / _CONFIG, config)
 

@@ -65,6 +65,10 @@ class Tokenizer(BaseTokenizer):
         """Write the folder as Hugging Face reads it, with `eos_token` in the place of the tokenizer's own."""
         write_folder(folder, self.source, self.chat_template, eos_token or self.eos_token)
 
+    def without_template(self) -> "Tokenizer":
+        """The same vocabulary for a model that was not taught to answer."""
+        return Tokenizer(self.source, "")
+
     @property
     def roles(self) -> dict[str, str]:
         """See `BaseTokenizer`. No token is called the beginning of a text: the end of the one before is."""
