@@ -35,7 +35,7 @@ VARIANTS = {
     **{name: ("feed-forward", f"--model.feedforward {name}") for name in FEEDFORWARDS},
     "8 experts, as many parameters": ("feed-forward", "--model.moe.n_experts 8 --model.moe.d_expert 64"),
     "8 experts, as many in use": ("feed-forward", "--model.moe.n_experts 8 --model.moe.d_expert 256"),
-    "one key/value head": ("attention", "--model.n_kv_heads 1 --model.d_ff 640"),
+    "one key/value head": ("attention", "--model.n_kv_heads 1 --model.d_ff 592"),
     "latent attention": (
         "attention",
         "--model.latent.kv_rank 64 --model.latent.nope_head_dim 32 --model.latent.rope_head_dim 32 "
