@@ -67,6 +67,12 @@ def test_a_model_that_only_continues_text_goes_out_without_a_chat_template(run, 
     assert call("chat", f"chat-{name}", "--message", "Hello", "--max-new-tokens", "2").code == 0
 
 
+def test_a_folder_inside_a_run_is_told_from_models_of_others(run, call):
+    for words in (("generate", run / "pretrain"), ("import", run / "pretrain", "out")):
+        outcome = call(*words)
+        assert (outcome.code, "is a run of groundup, or a part of one" in outcome.told) == (2, True)
+
+
 def test_a_stage_belongs_to_runs(run, call):
     call("export", run, "out", "--to", "hf", "--stage", "pretrain")
     outcome = call("generate", "out", "--stage", "sft")

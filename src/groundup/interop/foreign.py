@@ -9,6 +9,9 @@ from groundup.interop.hub import download_model
 from groundup.interop.hugging_face.load import load_hugging_face
 from groundup.interop.loaded import Loaded
 
+_OWN = ("manifest.json", "recipe.json")
+"""Files of runs and of their stages."""
+
 
 def load_foreign(source: str, reporter: Reporter) -> Loaded:
     """A model of another program: a folder of Hugging Face, a .gguf file, or hf:ORG/NAME. Raises UserError."""
@@ -17,4 +20,9 @@ def load_foreign(source: str, reporter: Reporter) -> Loaded:
     path = Path(source)
     if not path.exists():
         raise UserError(f"{source} does not exist", "give a folder of Hugging Face, a .gguf file or hf:ORG/NAME")
+    if any((path / name).exists() for name in _OWN):
+        raise UserError(
+            f"{source} is a run of groundup, or a part of one",
+            "a run needs no import: give its folder to the other commands, with --stage if need be",
+        )
     return load_hugging_face(path, reporter) if path.is_dir() else load_gguf(path, reporter)
