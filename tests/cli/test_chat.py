@@ -171,11 +171,16 @@ def terminal(*words):
     os.close(theirs)
     screen = ""
 
-    def wait_for(text):
+    def wait_for(text, meanwhile=lambda: None):
+        """`meanwhile` is called each second."""
         nonlocal screen
+        deadline = time.monotonic() + 30
         while text not in screen:
-            assert select.select([ours], [], [], 30)[0], f"no {text!r} after {screen!r}"
-            screen += os.read(ours, 4096).decode(errors="replace")
+            assert time.monotonic() < deadline, f"no {text!r} after {screen!r}"
+            if select.select([ours], [], [], 1)[0]:
+                screen += os.read(ours, 4096).decode(errors="replace")
+            else:
+                meanwhile()
         screen = screen.split(text, 1)[1]
 
     try:
@@ -192,9 +197,8 @@ def test_on_a_terminal_ctrl_c_stays_and_ctrl_d_leaves(run):
         press(f"{QUESTION}\n")
         wait_for(ANSWER)
         wait_for("> ")
-        time.sleep(0.5)  # a signal between the prompt and the wait for keys is seen at the next key only
-        process.send_signal(signal.SIGINT)
-        wait_for("Ctrl-D or /quit leaves")
+        # A signal between the prompt and the wait for keys is seen at the next key only: people press again.
+        wait_for("Ctrl-D or /quit leaves", meanwhile=lambda: process.send_signal(signal.SIGINT))
         wait_for("> ")
         press("\x04")
         assert process.wait(30) == 0
