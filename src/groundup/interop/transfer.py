@@ -74,45 +74,41 @@ def export_model(
     if dtype not in TYPES[to]:
         raise UserError(f"{to} files do not store weights as {dtype!r}", f"choose one of {', '.join(TYPES[to])}")
     if to == "hf":
-        return _export(model, tokenizer, target, reporter, _hugging_face_writer(dtype), load_hugging_face)
-    return _export(model, tokenizer, target, reporter, _gguf_writer(cast(Kind, dtype)), load_gguf)
+        return _export(model, tokenizer, target, _hugging_face(dtype), reporter)
+    return _export(model, tokenizer, target, _gguf(cast(Kind, dtype)), reporter)
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _Format:
     write: Callable[[LanguageModel, BaseTokenizer, Path, Reporter], None]
+    read: Callable[[Path, Reporter], Loaded]
     stored: Callable[[LanguageModel], LanguageModel]
     """The model with its weights as they are stored."""
     name: str
     """What is written is called so until it is done; _FOLDER is one."""
 
 
-def _hugging_face_writer(dtype: str) -> _Writer:
+def _hugging_face(dtype: str) -> _Format:
     def write(model: LanguageModel, tokenizer: BaseTokenizer, path: Path, reporter: Reporter) -> None:
         save_hugging_face(model, tokenizer, path, dtype=dtype, reporter=reporter)
 
-    return _Writer(write, lambda model: rounded_copy(model, dtype), _FOLDER)
+    return _Format(write, load_hugging_face, lambda model: rounded_copy(model, dtype), _FOLDER)
 
 
-def _gguf_writer(dtype: Kind) -> _Writer:
+def _gguf(dtype: Kind) -> _Format:
     def write(model: LanguageModel, tokenizer: BaseTokenizer, path: Path, reporter: Reporter) -> None:
         save_gguf(model, tokenizer, path, dtype, reporter=reporter)
 
-    return _Writer(write, lambda model: quantized_copy(model, dtype), "model.gguf")
+    return _Format(write, load_gguf, lambda model: quantized_copy(model, dtype), "model.gguf")
 
 
 def _export(
-    model: LanguageModel,
-    tokenizer: BaseTokenizer,
-    target: Path,
-    reporter: Reporter,
-    writer: _Writer,
-    load: Callable[[Path, Reporter], Loaded],
+    model: LanguageModel, tokenizer: BaseTokenizer, target: Path, form: _Format, reporter: Reporter
 ) -> Transferred:
-    with _new(target, writer.name) as partial:
-        writer.write(model, tokenizer, partial, reporter)
-        written = load(partial, reporter)
-        stored = writer.stored(model)
+    with _new(target, form.name) as partial:
+        form.write(model, tokenizer, partial, reporter)
+        written = form.read(partial, reporter)
+        stored = form.stored(model)
         parity = require_same_logits(stored, written.model, tokenizer, str(target))
         require_same_ids(tokenizer, written, str(target))
         rounding: Parity = compare_logits(model, stored, tokenizer)

@@ -9,7 +9,8 @@ from torch import nn
 from groundup.model.config import ModelConfig
 from groundup.model.language_model import LanguageModel
 
-_TABLES = ("embedding.weight", "head.weight", "position.weight")
+TABLES = ("embedding.weight", "head.weight", "position.weight")
+"""Weights that are looked up, or that make logits: as large at any width."""
 
 _Model = TypeVar("_Model", bound=LanguageModel)
 
@@ -35,7 +36,7 @@ def initialize(model: _Model, seed: int) -> _Model:
 
 
 def _std(name: str, parameter: nn.Parameter, config: ModelConfig) -> float:
-    if name in _TABLES:
+    if name in TABLES:
         return config.init_std
     if config.init == "fan-in":
         return 1 / math.sqrt(parameter.shape[-1])

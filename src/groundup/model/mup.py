@@ -5,9 +5,8 @@ and the widths in `initialize`.
 """
 
 from groundup.model.config import ModelConfig
+from groundup.model.initialize import TABLES
 from groundup.model.language_model import LanguageModel
-
-_TABLES = ("embedding.weight", "head.weight", "position.weight")
 
 
 def learning_rate_factors(model: LanguageModel, *, orthogonalized: bool) -> dict[str, float]:
@@ -22,6 +21,4 @@ def learning_rate_factors(model: LanguageModel, *, orthogonalized: bool) -> dict
         return {}
     wider = config.d_model / config.mup_base_width
     factor = wider**-0.5 if orthogonalized else 1 / wider
-    return {
-        name: factor for name, parameter in model.named_parameters() if parameter.dim() >= 2 and name not in _TABLES
-    }
+    return {name: factor for name, parameter in model.named_parameters() if parameter.dim() >= 2 and name not in TABLES}

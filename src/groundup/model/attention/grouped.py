@@ -4,24 +4,23 @@ Shapes: B batch, T new tokens, S tokens to attend to, D width of the model, H qu
 K elements of a head.
 """
 
-import torch
 from torch import Tensor, nn
 
-from groundup.model.attention.kernels import KERNELS, Scoring
 from groundup.model.attention.mask import LayerCache, Sight
+from groundup.model.attention.scored import ScoredAttention
 from groundup.model.config import ModelConfig
 from groundup.model.norm import make_norm
 from groundup.model.position.scheme import Position
 
 
-class Attention(nn.Module):
+class Attention(ScoredAttention):
     """Queries, keys and values, optional norm of each head, position, attention, output projection.
 
-    Grouped queries: Ainslie et al. 2023; sinks: OpenAI 2025; norm of heads: Henry et al. 2020.
+    Grouped queries: Ainslie et al. 2023; norm of heads: Henry et al. 2020.
     """
 
     def __init__(self, config: ModelConfig, position: Position) -> None:
-        super().__init__()
+        super().__init__(config)
         self.heads, self.kv_heads, self.head_size = config.n_heads, config.kv_heads, config.head_size
         queries, keys, bias = self.heads * self.head_size, self.kv_heads * self.head_size, config.attention_bias
         self.q = nn.Linear(config.d_model, queries, bias=bias)
@@ -30,15 +29,7 @@ class Attention(nn.Module):
         self.o = nn.Linear(queries, config.d_model, bias=config.attention_output_bias)
         self.q_norm = make_norm(config, self.head_size) if config.qk_norm else nn.Identity()
         self.k_norm = make_norm(config, self.head_size) if config.qk_norm else nn.Identity()
-        self.sinks = nn.Parameter(torch.zeros(self.heads)) if config.attention_sinks else None
         self._position = position
-        self._kernel = KERNELS[config.attention]
-        self._scale, self._softcap = config.score_scale, config.attention_softcap
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """The matrix that writes to the residual stream."""
-        return (self.o.weight,)
 
     def forward(self, x_BTD: Tensor, sight: Sight, cache: LayerCache | None) -> Tensor:
         """Each token looks at those that the mask allows."""
@@ -48,8 +39,7 @@ class Attention(nn.Module):
         q_BHTK = self._position.rotate(self.q_norm(q_BHTK), sight.rotation)
         k_BGTK = self._position.rotate(self.k_norm(k_BGTK), sight.rotation)
         k_BGSK, v_BGSK = cache.append(k_BGTK, v_BGTK) if cache else (k_BGTK, v_BGTK)
-        scoring = Scoring(self._scale, self._softcap, self.sinks)
-        out_BHTK = self._kernel(q_BHTK, k_BGSK, v_BGSK, sight.mask, scoring)
+        out_BHTK = self.look(q_BHTK, k_BGSK, v_BGSK, sight.mask)
         return self.o(out_BHTK.transpose(1, 2).flatten(2))
 
     def _split(self, x_BTD: Tensor, heads: int) -> Tensor:

@@ -7,14 +7,14 @@ N elements of a head without a position, R with a rotary one, V elements of a va
 import torch
 from torch import Tensor, nn
 
-from groundup.model.attention.kernels import KERNELS, Scoring
-from groundup.model.attention.mask import LayerCache, Sight
+from groundup.model.attention.mask import LayerCache, Mask, Sight
+from groundup.model.attention.scored import ScoredAttention
 from groundup.model.config import ModelConfig
 from groundup.model.norm import RMSNorm
 from groundup.model.position.scheme import Position
 
 
-class LatentAttention(nn.Module):
+class LatentAttention(ScoredAttention):
     """Keys and values of all heads are made of one small vector a token; only that, and one rotary key, is cached.
 
     Where there are earlier tokens, the matrices that make keys and values are moved to the other side of the
@@ -23,7 +23,7 @@ class LatentAttention(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, position: Position) -> None:
-        super().__init__()
+        super().__init__(config)
         assert config.latent
         self.sizes, self.heads, width = config.latent, config.n_heads, config.d_model
         queries = self.heads * self.sizes.qk_head_dim
@@ -38,15 +38,7 @@ class LatentAttention(nn.Module):
         made = self.heads * (self.sizes.nope_head_dim + self.sizes.v_head_dim)
         self.kv_up = nn.Linear(self.sizes.kv_rank, made, bias=False)
         self.o = nn.Linear(self.heads * self.sizes.v_head_dim, width, bias=config.attention_output_bias)
-        self.sinks = nn.Parameter(torch.zeros(self.heads)) if config.attention_sinks else None
         self._position = position
-        self._kernel = KERNELS[config.attention]
-        self._scale, self._softcap = config.score_scale, config.attention_softcap
-
-    @property
-    def outputs(self) -> tuple[Tensor, ...]:
-        """The matrix that writes to the residual stream."""
-        return (self.o.weight,)
 
     def forward(self, x_BTD: Tensor, sight: Sight, cache: LayerCache | None) -> Tensor:
         """Each token looks at those that the mask allows."""
@@ -57,31 +49,26 @@ class LatentAttention(nn.Module):
         q_BHTR = self._position.rotate(q_BHTR, sight.rotation)
         k_B1TR = self._position.rotate(k_BTR[:, None], sight.rotation)
         c_B1TC = self.kv_norm(c_BTC)[:, None]
-        scoring = Scoring(self._scale, self._softcap, self.sinks)
         c_B1SC, k_B1SR = cache.append(c_B1TC, k_B1TR) if cache else (c_B1TC, k_B1TR)
         look = self._look_at_keys if c_B1SC.shape[2] == x_BTD.shape[1] else self._look_at_latents
-        out_BHTV = look(q_BHTN, q_BHTR, c_B1SC, k_B1SR, sight, scoring)
+        out_BHTV = look(q_BHTN, q_BHTR, c_B1SC, k_B1SR, sight.mask)
         return self.o(out_BHTV.transpose(1, 2).flatten(2))
 
-    def _look_at_keys(
-        self, q_BHTN: Tensor, q_BHTR: Tensor, c_B1SC: Tensor, k_B1SR: Tensor, sight: Sight, scoring: Scoring
-    ) -> Tensor:
+    def _look_at_keys(self, q_BHTN: Tensor, q_BHTR: Tensor, c_B1SC: Tensor, k_B1SR: Tensor, mask: Mask) -> Tensor:
         """Keys and values of each head made explicitly."""
         per_head = self.sizes.nope_head_dim + self.sizes.v_head_dim
         kv_BHSX = self.kv_up(c_B1SC[:, 0]).unflatten(-1, (self.heads, per_head)).transpose(1, 2)
         k_BHSN, v_BHSV = kv_BHSX.split((self.sizes.nope_head_dim, self.sizes.v_head_dim), -1)
         k_BHSX = torch.cat((k_BHSN, k_B1SR.expand(-1, self.heads, -1, -1).to(k_BHSN.dtype)), -1)
         q_BHTX = torch.cat((q_BHTN, q_BHTR.to(q_BHTN.dtype)), -1)
-        return self._kernel(q_BHTX, k_BHSX, v_BHSV, sight.mask, scoring)
+        return self.look(q_BHTX, k_BHSX, v_BHSV, mask)
 
-    def _look_at_latents(
-        self, q_BHTN: Tensor, q_BHTR: Tensor, c_B1SC: Tensor, k_B1SR: Tensor, sight: Sight, scoring: Scoring
-    ) -> Tensor:
+    def _look_at_latents(self, q_BHTN: Tensor, q_BHTR: Tensor, c_B1SC: Tensor, k_B1SR: Tensor, mask: Mask) -> Tensor:
         """The same without keys and values: qᵀ (W c) = (Wᵀ q)ᵀ c, and Σ p (W c) = W Σ p c."""
         per_head = self.sizes.nope_head_dim + self.sizes.v_head_dim
         up_HXC = self.kv_up.weight.unflatten(0, (self.heads, per_head))
         up_HNC, up_HVC = up_HXC.split((self.sizes.nope_head_dim, self.sizes.v_head_dim), 1)
         q_BHTX = torch.cat((q_BHTN @ up_HNC, q_BHTR.to(q_BHTN.dtype)), -1)
         k_B1SX = torch.cat((c_B1SC, k_B1SR), -1)
-        out_BHTC = self._kernel(q_BHTX, k_B1SX.to(q_BHTX.dtype), c_B1SC.to(q_BHTX.dtype), sight.mask, scoring)
+        out_BHTC = self.look(q_BHTX, k_B1SX.to(q_BHTX.dtype), c_B1SC.to(q_BHTX.dtype), mask)
         return out_BHTC @ up_HVC.mT
